@@ -1,0 +1,1 @@
+"""Takes events into the log and brings them to the edges."""

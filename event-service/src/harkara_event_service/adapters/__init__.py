@@ -1,0 +1,1 @@
+"""One job each: what speaks to Postgres, to gRPC, to other replicas."""

@@ -1,0 +1,152 @@
+"""What the event-service needs of the world, and what each guarantees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from harkara_event_service.domain.event import Event, NumberedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The event is on disk.
+
+    Args:
+        seq: its number in its user's stream.
+        accept_time: when it was first accepted.
+        duplicate: whether it was there before this call.
+    """
+
+    seq: int
+    accept_time: datetime
+    duplicate: bool
+
+
+class Refusal(Enum):
+    """Why an event was certainly not stored by this call."""
+
+    CONFLICT = "another event has this event_id"
+    TOO_OLD = "event_id is more than 7 days old"
+    UNSTORABLE = "the database refused the event's content"
+
+
+class Failure(Enum):
+    """Why it is unknown or untrue that an event is stored; the caller may send it again, same id."""
+
+    UNAVAILABLE = "the log cannot be written now"
+    OVERLOADED = "too many events wait to be written"
+    DEADLINE = "the deadline passed before the outcome was known"
+    BROKEN_CHAIN = "an earlier event of the same stream failed"
+
+
+Outcome = Stored | Refusal | Failure
+
+
+class Chain:
+    """Ties appends that must not overtake each other's failures (one EmitStream).
+
+    After one append of a chain ended in a Failure, every later append of it that is not yet being
+    written fails with BROKEN_CHAIN, and nothing of it is stored.
+    """
+
+    __slots__ = ("broken",)
+
+    def __init__(self) -> None:
+        self.broken = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a user's stream stands.
+
+    Args:
+        last_seq: the last number given; 0 where there is no event.
+        floor_seq: the highest number that retention took away; 0 where none was.
+    """
+
+    last_seq: int
+    floor_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Heads of several users, and the life of the log that they belong to.
+
+    Args:
+        epoch: names this life of the log (docs/protocol.md, resume).
+        by_user: a head for each user asked for; one without events has `Head(0, 0)`.
+    """
+
+    epoch: str
+    by_user: Mapping[str, Head]
+
+
+class LogUnavailableError(Exception):
+    """The log cannot be read now; the same call may succeed later."""
+
+
+Committed = Callable[[Sequence[NumberedEvent]], None]
+"""Is told of commits; see `EventLog.append`. Must not raise."""
+
+
+class EventLog(Protocol):
+    """Every stored event, in one gap-free stream for each user.
+
+    Implementations are built with a `Committed` callback. `tests/contract/event_log` holds them to
+    what is said here.
+    """
+
+    async def append(
+        self, events: Sequence[Event], *, deadline: float, chain: Chain | None = None
+    ) -> Sequence[Outcome]:
+        """Store events; one bad event fails alone.
+
+        `Stored` means committed to disk. Events of one user are numbered in the order of `events`, and
+        in the order of the calls. Numbers are 1, 2, 3 … for each user, without a gap, over all processes
+        that write to the log. An `event_id` that is stored already answers the first time's seq and
+        accept_time where the content is the same (`Event.is_same_content`), and CONFLICT where not;
+        equal ids within one call or in calls at once share one outcome.
+
+        The callback gets every event whose commit this call learns of, duplicates of stored events
+        included (an earlier, unknown outcome may have left them unannounced), in rising seq for each
+        user among new commits, before this returns. Never one that is not committed.
+
+        Cancelled: what was not yet being written is not written; what was is finished and announced.
+
+        Args:
+            events: 1 to 1,000, sound.
+            deadline: by the loop's clock (`loop.time()`), when the answer must be there.
+            chain: see `Chain`.
+
+        Returns:
+            One outcome for each event, in order.
+        """
+        ...
+
+    async def heads(self, user_ids: Sequence[str]) -> Heads:
+        """Where the streams of these users stand now, read from the primary.
+
+        Raises:
+            LogUnavailableError: the log cannot be read now.
+        """
+        ...
+
+    async def read(self, positions: Mapping[str, int], limit: int) -> Mapping[str, Sequence[NumberedEvent]]:
+        """The next events of several users' streams.
+
+        Args:
+            positions: for each user the seq after which to read; at most 50 users.
+            limit: the most events for each user, ≥ 1.
+
+        Returns:
+            For each user asked for the events with seq = position + 1, + 2, …, without a gap where
+            position ≥ the user's floor; fewer than `limit` only where the stream ends there.
+
+        Raises:
+            LogUnavailableError: the log cannot be read now.
+        """
+        ...
