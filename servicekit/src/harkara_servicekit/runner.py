@@ -1,0 +1,86 @@
+"""Runs a service's `serve` until a signal asks it to stop, and ends what hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from harkara_servicekit.settings import SettingsError
+
+_log = structlog.get_logger()
+
+FAILURE = 1
+HUNG = 70
+"""Exit status of a process that its own deadline ended."""
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: a socket is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _end_hard() -> None:
+    sys.stderr.write("the orderly stop took too long: ending hard\n")
+    sys.stderr.flush()
+    os._exit(HUNG)
+
+
+def run(
+    serve: Callable[[asyncio.Event], Awaitable[None]],
+    *,
+    shutdown_seconds: float,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
+    """Run a service in this process.
+
+    Args:
+        serve: starts the service, waits for the event, stops the service in order, and returns.
+        shutdown_seconds: how long it may take from the signal to the return; a thread outside the loop
+            counts, so that a blocked loop ends too.
+        loop_factory: makes the event loop; None for asyncio's own.
+
+    Returns:
+        The exit status: 0 after an orderly stop, 1 where the service could not start or broke.
+    """
+    raise_file_limit()
+    watchdog: threading.Timer | None = None
+
+    async def main() -> None:
+        nonlocal watchdog
+        stop = asyncio.Event()
+
+        def asked_to_stop() -> None:
+            nonlocal watchdog
+            if watchdog is None:
+                watchdog = threading.Timer(shutdown_seconds, _end_hard)
+                watchdog.daemon = True
+                watchdog.start()
+            stop.set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked_to_stop)
+        await serve(stop)
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(main())
+    except SettingsError as error:
+        _log.error("cannot_start", reason=str(error))
+        return FAILURE
+    except OSError as error:
+        _log.error("cannot_start", reason=error.strerror or str(error))
+        return FAILURE
+    finally:
+        if watchdog is not None:
+            watchdog.cancel()
+    return 0
