@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import grpc
 import structlog
@@ -64,8 +64,10 @@ class StatusError(Exception):
 
 
 P = TypeVar("P")
-Handler = grpc.RpcMethodHandler[Any, Any]
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    # The stubs say that there always is a handler; an unknown method has none.
+    Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
 async def _abort(context: aio.ServicerContext[Any, Any], method: str, error: Exception) -> None:
@@ -132,11 +134,11 @@ class ErrorInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]
 
     async def intercept_service(  # noqa: D102 - grpc's own.
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+    ) -> Handler:
         method = handler_call_details.method
-        handler = await continuation(handler_call_details)
+        handler: Handler | None = await continuation(handler_call_details)
         if handler is None or method in OPEN_METHODS:
-            return handler
+            return cast("Handler", handler)
         wrapped = self._wrapped.get(method)
         if wrapped is None:
             wrapped = self._wrapped[method] = _guarded(handler, method)
@@ -161,11 +163,11 @@ class Guard(aio.ServerInterceptor, Generic[P]):  # type: ignore[type-arg]
 
     async def intercept_service(  # noqa: D102 - grpc's own.
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+    ) -> Handler:
         method = handler_call_details.method
-        handler = await continuation(handler_call_details)
+        handler: Handler | None = await continuation(handler_call_details)
         if handler is None or method in OPEN_METHODS:
-            return handler
+            return cast("Handler", handler)
         try:
             rule = self.rules.get(method)
             if rule is None:
@@ -213,8 +215,8 @@ def _refusing(handler: Handler, refusal: StatusError) -> Handler:
 
 
 def create_server(interceptors: Sequence[Any] = ()) -> aio.Server:
-    """A server with our limits; `ErrorInterceptor` stands before the given interceptors."""
-    return aio.server(interceptors=[ErrorInterceptor(), *interceptors], options=list(_OPTIONS))
+    """A server with our limits; behind the interceptors given stands an `ErrorInterceptor`."""
+    return aio.server(interceptors=[*interceptors, ErrorInterceptor()], options=list(_OPTIONS))
 
 
 def bind(server: aio.Server, address: str) -> str:

@@ -28,7 +28,8 @@ def configure(service: str, level: Level = "info", log_format: Literal["json", "
     renderer: Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        # Not the default traceback: it prints local variables, and one of them may be a token.
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

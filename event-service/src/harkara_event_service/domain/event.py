@@ -7,12 +7,12 @@ made in one place only, so that a live frame and one read from the log are the s
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Event:
+
+class Event(msgspec.Struct, frozen=True, gc=False):
     """An accepted event that has no number yet.
 
     Args:
@@ -58,8 +58,7 @@ class Event:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NumberedEvent:
+class NumberedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event at its place in its user's stream.
 
     Args:
