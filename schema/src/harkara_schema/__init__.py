@@ -1,0 +1,7 @@
+"""The tables and their migrations: the database contract, and no behaviour.
+
+* `harkara_schema.tables`: what each table holds, as SQLModel classes.
+* `harkara_schema.partitions`: the weeks of `event_log`: pure arithmetic on event ids and times.
+* `harkara_schema.version`: which revision a service needs, and the check that it makes when it starts.
+* `harkara_schema.migrate`: brings a database to that revision; what `./harkara migrate` calls.
+"""

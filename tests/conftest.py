@@ -1,0 +1,30 @@
+"""What every test may ask for: a real Postgres and databases in it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.postgres import Database, PostgresServer, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A Postgres server for the run (one for each xdist worker); it ends with the run, however that ends."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Iterator[Database]:
+    """A fresh, migrated database of the test's own."""
+    database = postgres_server.create_migrated_database()
+    yield database
+    postgres_server.drop_database(database)
+
+
+@pytest.fixture
+def empty_database(postgres_server: PostgresServer) -> Iterator[Database]:
+    """A fresh database in which nothing was migrated."""
+    database = postgres_server.create_database()
+    yield database
+    postgres_server.drop_database(database)
