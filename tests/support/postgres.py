@@ -4,6 +4,7 @@ The server is the one that `./harkara up` embeds, with its durability settings o
 where the machine offers that. A database is copied from a template that was migrated once.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from harkara_schema.migrate import migrate
 from harkara_schema.version import ROLES
 from psycopg import sql
 
+_PREFIX = "harkara-test-postgres-"
 _TEMPLATE = "migrated_template"
 _LOGIN_PASSWORD = "only-for-tests"
 _SETTINGS = {
@@ -123,12 +125,22 @@ def running_postgres() -> Iterator[PostgresServer]:
 
     For tests that stop or kill the server; all others share the one of the `postgres_server` fixture.
     """
-    folder = Path(tempfile.mkdtemp(prefix="harkara-test-", dir=_memory_folder()))
+    root = _memory_folder() or Path(tempfile.gettempdir())
+    _remove_leftovers(root)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
     try:
         with EmbeddedPostgres(folder, settings=_SETTINGS) as embedded:
             yield PostgresServer(embedded)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Removes the folders of killed test runs: their servers are gone, and what they hold is memory."""
+    for folder in root.glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _memory_folder() -> Path | None:

@@ -7,6 +7,7 @@ What does not belong here: which DSN, and what is shown to whom.
 """
 
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ _WAIT_FOR_MIGRATOR = "60s"
 # A statement that waits for a table's lock makes everybody queue up behind it: better to give up soon.
 _LOCK_TIMEOUT = "5s"
 _STATEMENT_TIMEOUT = "60s"
+# Alembic passes its context to the migrations through module globals: one at a time in a process.
+_alembic = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,8 @@ def _upgrade(session: "psycopg.Connection[tuple[Any, ...]]", on_step: Callable[[
         config.attributes["connection"] = connection
         config.attributes["on_version_apply"] = on_version_apply
         try:
-            command.upgrade(config, HEAD_REVISION)
+            with _alembic:
+                command.upgrade(config, HEAD_REVISION)
         except (DBAPIError, CommandError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             message = f"the migration failed: {str(cause).splitlines()[0]}"
