@@ -166,5 +166,6 @@ def _upgrade(session: "psycopg.Connection[tuple[Any, ...]]", on_step: Callable[[
                 command.upgrade(config, HEAD_REVISION)
         except (DBAPIError, CommandError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            message = f"the migration failed: {str(cause).partition("\n")[0]}"
+            reason, _, _ = str(cause).partition("\n")
+            message = f"the migration failed: {reason}"
             raise MigrationError(message) from error
