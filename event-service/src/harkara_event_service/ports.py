@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from harkara_event_service.domain.acceptance import Emitter
 from harkara_event_service.domain.event import Event, NumberedEvent
 
 
@@ -150,3 +151,91 @@ class EventLog(Protocol):
             LogUnavailableError: the log cannot be read now.
         """
         ...
+
+
+class CallerKind(Enum):
+    """What a credential speaks for."""
+
+    USER = "user"
+    SERVICE = "service"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a credential speaks for.
+
+    Args:
+        kind: a person, an emitting service, or a part of Harkara.
+        name: the user's id, the service's name, or the part's.
+        emitter: of a service, what it may emit; else None.
+    """
+
+    kind: CallerKind
+    name: str
+    emitter: Emitter | None = None
+
+
+class CredentialRefusedError(Exception):
+    """The credential speaks for nobody: bad, expired, revoked, or its user may not come in."""
+
+
+class CredentialsUnavailableError(Exception):
+    """A credential never seen before cannot be verified now."""
+
+
+class Credentials(Protocol):
+    """Says whom a credential speaks for."""
+
+    async def caller_of(self, token: str) -> Caller:
+        """Look up a credential; one seen before is answered without asking anybody.
+
+        Raises:
+            CredentialRefusedError: it is no good.
+            CredentialsUnavailableError: nobody can say now.
+        """
+        ...
+
+
+class Outbox(Protocol):
+    """What goes to one edge worker, in order. Nothing here awaits or raises."""
+
+    def deliver(self, sessions: bytes, seq: int, text: bytes) -> bool:
+        """Queue a live event for sessions (4 bytes each, little-endian).
+
+        Returns:
+            False, and nothing is queued, where the queue is full.
+        """
+        ...
+
+    def catch_up(self, sessions: bytes, seq: int, text: bytes) -> None:
+        """Queue an event read from the log; the sessions' windows bound how much there is of it."""
+        ...
+
+    def opened(self, session: int, generation: int, epoch: str, seq: int, *, recovered: bool) -> None:
+        """Queue the answer to an Open."""
+        ...
+
+    def subscribed(self, session: int, change: int) -> None:
+        """Queue the answer to a change of a subscription."""
+        ...
+
+    def advanced(self, positions: Sequence[tuple[int, int]]) -> None:
+        """Queue positions that rose without a delivery: session and seq."""
+        ...
+
+    def disconnect(self, session: int, generation: int, reason: DisconnectReason) -> None:
+        """Queue the end of a connection."""
+        ...
+
+    def drain(self) -> None:
+        """Queue the word that this replica stops."""
+        ...
+
+
+class DisconnectReason(Enum):
+    """Why a connection must end."""
+
+    TOO_MANY_CONNECTIONS = "the user has too many connections"
+    RESUME_LOST = "the position cannot be continued from"
+    UNAVAILABLE = "the log cannot be read now"

@@ -33,6 +33,9 @@ OPEN_METHODS = frozenset(
 )
 """Methods that need no credential: health, and reflection where it is served at all."""
 
+END_OF_STREAM: Any = aio.EOF  # type: ignore[attr-defined]  # not in the stubs
+"""What `context.read()` returns once the caller has ended its side."""
+
 _log = structlog.get_logger()
 
 _OPTIONS: Sequence[tuple[str, int]] = (

@@ -1,0 +1,216 @@
+"""Translates DeliveryService to and from `service.Delivering`, and keeps each stream's pulse."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import structlog
+from grpc import aio
+from harkara.event.v1 import delivery_service_pb2 as pb
+from harkara.event.v1 import delivery_service_pb2_grpc as pb_grpc
+from harkara_servicekit.grpc_server import END_OF_STREAM, StatusError
+
+from harkara_event_service.adapters.attach_outbox import AttachOutbox
+from harkara_event_service.domain.acceptance import USER_ID
+from harkara_event_service.domain.registry import Attachment, ResumePoint
+from harkara_event_service.metrics import Metrics
+from harkara_event_service.service import Delivering, OpenRequest
+
+_log = structlog.get_logger()
+
+EDGE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+TICK_SECONDS = 1.0
+SILENCE_SECONDS = 3.0
+_COMMANDS_A_TURN = 200
+
+
+class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
+    """The edge's and the query-service's view of this replica.
+
+    Args:
+        delivering: what is behind it.
+        metrics: where deliveries are counted.
+    """
+
+    def __init__(self, delivering: Delivering, metrics: Metrics) -> None:
+        self._delivering = delivering
+        self._metrics = metrics
+        self._replica = secrets.token_hex(8)
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """Tell every edge that this replica stops, and end the streams once that is written."""
+        self._delivering.drain()
+        self._draining.set()
+
+    # grpc.aio takes a coroutine that writes as well as a generator; the stubs know the generator only.
+    async def Attach(  # type: ignore[override]  # noqa: N802 - the contract's name.
+        self, request_iterator: Any, context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse]
+    ) -> None:
+        """See the contract."""
+        del request_iterator
+        loop = asyncio.get_running_loop()
+        first: Any = await context.read()
+        if first is END_OF_STREAM:
+            return
+        if not EDGE_NAME.match(first.edge):
+            raise StatusError(
+                grpc.StatusCode.INVALID_ARGUMENT, "edge: the first message must name the worker"
+            )
+        outbox = AttachOutbox(lambda: self._delivering.has_room(attachment))
+        attachment = self._delivering.attach(first.edge, outbox)
+        _log.info("edge_attached", edge=first.edge)
+        pulse = _Pulse(loop)
+        tasks = [
+            loop.create_task(self._read(first, attachment, context, pulse)),
+            loop.create_task(self._write(outbox, context)),
+            loop.create_task(pulse.watch()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._delivering.detach(attachment)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._metrics.deliveries_refused.inc(outbox.refused_count)
+            _log.info("edge_detached", edge=first.edge, deliveries=outbox.delivered_count)
+
+    async def _read(
+        self,
+        request: Any,
+        attachment: Attachment,
+        context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse],
+        pulse: _Pulse,
+    ) -> None:
+        """Carry out commands until the edge ends its side."""
+        while request is not END_OF_STREAM:
+            pulse.heard()
+            commands = request.commands
+            for start in range(0, len(commands), _COMMANDS_A_TURN):
+                self._carry_out(attachment, commands[start : start + _COMMANDS_A_TURN])
+                if start + _COMMANDS_A_TURN < len(commands):
+                    await asyncio.sleep(0)
+            request = await context.read()
+
+    def _carry_out(self, attachment: Attachment, commands: Sequence[pb.AttachCommand]) -> None:
+        """Carry out commands in order; Opens that stand beside each other go together."""
+        delivering = self._delivering
+        opens: list[OpenRequest] = []
+        for command in commands:
+            kind = command.WhichOneof("command")
+            if kind == "open":
+                opens.append(_open_request(command.open))
+                continue
+            if opens:
+                delivering.open(attachment, opens)
+                opens = []
+            if kind == "written":
+                delivering.written(attachment, command.written.session, command.written.seq)
+            elif kind == "subscribe":
+                change = command.subscribe
+                delivering.subscribe(attachment, change.session, change.types, change.change)
+            elif kind == "unsubscribe":
+                undo = command.unsubscribe
+                delivering.unsubscribe(attachment, undo.session, undo.types, undo.change)
+            elif kind == "close":
+                delivering.close(attachment, command.close.session)
+            elif kind == "ack":
+                # Devices' cursors come with the failover work; until then an ack is taken and dropped.
+                pass
+            else:
+                raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "commands: one says nothing")
+        if opens:
+            delivering.open(attachment, opens)
+
+    async def _write(
+        self,
+        outbox: AttachOutbox,
+        context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse],
+    ) -> None:
+        """Write what is ready, and a tick after each silent second, until the drain is told."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await outbox.wait()
+            except TimeoutError:
+                pass
+            response = outbox.take()
+            await context.write(response)
+            self._metrics.deliveries.inc(len(response.items))
+            if self._draining.is_set() and not outbox.take().items:
+                return
+
+    async def GetStats(  # noqa: N802 - the contract's name.
+        self, request: pb.GetStatsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.GetStatsResponse:
+        """See the contract."""
+        del request, context
+        stats = self._delivering.stats()
+        return pb.GetStatsResponse(
+            replica=self._replica,
+            connections=stats.connections,
+            user_hashes=[user_hash(user_id) for user_id in stats.users],
+            queued_events=stats.queued_events,
+            active_subscriptions=stats.active_subscriptions,
+        )
+
+
+class _Pulse:
+    """Notices an edge that has gone silent."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._heard_at = loop.time()
+
+    def heard(self) -> None:
+        self._heard_at = self._loop.time()
+
+    async def watch(self) -> None:
+        """Return, by raising, once the edge was silent too long."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS / 2)
+            # A loop that was itself held up must not take its own delay for the other's silence: one more
+            # turn lets what has arrived be read.
+            if self._loop.time() - self._heard_at > SILENCE_SECONDS:
+                await asyncio.sleep(TICK_SECONDS / 2)
+                if self._loop.time() - self._heard_at > SILENCE_SECONDS:
+                    raise StatusError(grpc.StatusCode.UNAVAILABLE, "the edge was silent for 3 seconds")
+
+
+def user_hash(user_id: str) -> int:
+    """64 bits that stand for a user in counts, the same in every replica."""
+    return int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8).digest(), "big")
+
+
+def _open_request(command: pb.Open) -> OpenRequest:
+    """What an Open asks for.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT where it breaks the contract.
+    """
+    if not command.session or not USER_ID.match(command.user_id):
+        raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "open: session and user_id are required")
+    must_continue = command.HasField("after_seq")
+    wanted: ResumePoint | None = None
+    if must_continue:
+        wanted = ResumePoint(command.epoch, command.after_seq)
+    elif command.HasField("resume"):
+        wanted = ResumePoint(command.resume.epoch, command.resume.seq)
+    return OpenRequest(
+        session=command.session,
+        generation=command.generation,
+        user_id=command.user_id,
+        types=command.types,
+        wanted=wanted,
+        must_continue=must_continue,
+        stopped=command.paused,
+    )

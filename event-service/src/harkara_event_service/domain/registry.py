@@ -1,0 +1,592 @@
+"""Who is attached, and where each one's cursor stands on its user's stream.
+
+For each attached user there is a **head**: the highest seq that was handed on without a gap. A LIVE
+session carries no position: it stands at the head, and gets each subscribed event as the head
+moves past it. Every other session carries a position and is served from the log until its position
+is the head; then it is LIVE. Nothing else is kept: a reconnect, a pause, a lost hint and a restart
+are all a position behind the head.
+
+    OPENING ── heads read ──▶ BEHIND(position) ── position = head ──▶ LIVE
+       ▲                          ▲                                     │
+       └──────── Open ────────────┴───── its edge's queue is full ──────┘
+
+The head moves in two ways, each by one: an event with seq = head + 1 is announced, or stands in a
+page read from the log. An event announced beyond head + 1 only says that there is more to read
+(`heard`). What is ≤ head was handed on and is dropped. So an event reaches a session once,
+whichever way it comes first (docs/guarantees.md G5).
+
+Pure: no clock, no I/O. The caller hands over what it read and sends what it is told to, in order and
+without awaiting in between. Not here: encoding, queues of bytes, the log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from harkara_event_service.domain.event import NumberedEvent
+
+WINDOW_BYTES = 128 * 1024
+"""How much catch-up may be under way to one session beyond what its edge wrote."""
+
+EVERYTHING = "*"
+
+
+class State(IntEnum):
+    """Where a session is; see the drawing above."""
+
+    OPENING = 0
+    BEHIND = 1
+    LIVE = 2
+
+
+class Attachment:
+    """One edge worker's stream, as far as the registry knows it.
+
+    Args:
+        edge: the worker's name.
+    """
+
+    __slots__ = ("edge", "full", "sessions")
+
+    def __init__(self, edge: str) -> None:
+        self.edge = edge
+        self.sessions: dict[int, Session] = {}
+        self.full = False
+
+
+class Session:
+    """A cursor: one connection's place on its user's stream."""
+
+    __slots__ = (
+        "attachment",
+        "generation",
+        "number",
+        "position",
+        "state",
+        "stopped",
+        "stream",
+        "told",
+        "types",
+        "under_way",
+        "under_way_bytes",
+        "waiting_changes",
+    )
+
+    def __init__(self, attachment: Attachment, number: int, stream: Stream) -> None:
+        self.attachment = attachment
+        self.number = number
+        self.stream = stream
+        self.generation = 0
+        self.state = State.OPENING
+        self.stopped = False
+        self.position = 0
+        self.told = 0
+        self.types: frozenset[str] = frozenset()
+        # What was sent of a catch-up and not yet reported as written: seq and size. None otherwise, for
+        # nearly every session is live nearly always.
+        self.under_way: deque[tuple[int, int]] | None = None
+        self.under_way_bytes = 0
+        self.waiting_changes: list[int] | None = None
+
+    def wants(self, event_type: str) -> bool:
+        """Whether the session is subscribed to the type."""
+        return event_type in self.types or EVERYTHING in self.types
+
+
+class Recipients(NamedTuple):
+    """Who gets an event of one type live.
+
+    Args:
+        by_edge: for each attachment its sessions, each 4 bytes, little-endian.
+        everyone: whether that is every live session of the user.
+    """
+
+    by_edge: Sequence[tuple[Attachment, bytes]]
+    everyone: bool
+
+
+NOBODY = Recipients((), everyone=True)
+
+
+class Stream:
+    """An attached user's stream: its head and its sessions."""
+
+    __slots__ = ("behind", "head", "heard", "live", "reading", "recipients", "user_id")
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.head: int | None = None  # None until the first read of heads.
+        self.heard = 0
+        self.live: list[Session] = []
+        # OPENING and BEHIND, the next to be served first. A list: an empty deque is 700 bytes.
+        self.behind: list[Session] = []
+        self.reading = False
+        self.recipients: dict[str, Recipients] | None = None
+
+
+class ToSend(NamedTuple):
+    """An event to send to sessions of one attachment.
+
+    Args:
+        attachment: the edge's stream.
+        sessions: as in `Recipients`.
+        event: what.
+        is_live: whether it may be left out where the edge's queue is full, and `fall_behind` be told.
+            What is not live must be sent: its cursor has moved.
+    """
+
+    attachment: Attachment
+    sessions: bytes
+    event: NumberedEvent
+    is_live: bool
+
+
+class Started(NamedTuple):
+    """How an Open ended well.
+
+    Args:
+        session: the session.
+        seq: where its cursor starts.
+        recovered: whether it goes on from the resume that was asked for.
+        changes: changes of the subscription to be confirmed after this.
+    """
+
+    session: Session
+    seq: int
+    recovered: bool
+    changes: Sequence[int]
+
+
+class ResumePoint(NamedTuple):
+    """Where a session wants to go on from, and in which life of the log."""
+
+    epoch: str
+    seq: int
+
+
+def pack(number: int) -> bytes:
+    """A session's number as `Delivery.sessions` holds it."""
+    return number.to_bytes(4, "little")
+
+
+class Registry:
+    """The sessions of every edge attached to this replica.
+
+    Args:
+        max_sessions_per_user: how many connections one user may have over all edges.
+        size_of_catalogue: how many types `*` stands for in counts.
+    """
+
+    def __init__(self, *, max_sessions_per_user: int, size_of_catalogue: int) -> None:
+        self._max_sessions_per_user = max_sessions_per_user
+        self._size_of_catalogue = size_of_catalogue
+        self._streams: dict[str, Stream] = {}
+        self._to_read: dict[Stream, None] = {}
+        self._moved: set[Stream] = set()
+        self._interned: dict[frozenset[str], frozenset[str]] = {}
+        self.session_count = 0
+
+    # Sessions come and go.
+
+    def open(  # noqa: PLR0913 - it is the command Open.
+        self,
+        attachment: Attachment,
+        number: int,
+        generation: int,
+        user_id: str,
+        types: Iterable[str],
+        *,
+        is_new: bool,
+        stopped: bool,
+    ) -> Session | None:
+        """Put a session into OPENING; nothing goes to it until `start`.
+
+        Args:
+            attachment: the edge's stream.
+            number: the edge's number for the connection.
+            generation: comes back in `start`.
+            user_id: whose stream.
+            types: what is subscribed.
+            is_new: whether the connection is counted against the user's limit now.
+            stopped: whether the cursor is to stand still until the next open.
+
+        Returns:
+            The session, or None where the user has too many; then nothing changed.
+        """
+        session = attachment.sessions.get(number)
+        if session is not None and session.stream.user_id != user_id:
+            self.close(session)
+            session = None
+        if session is None:
+            stream = self._streams.get(user_id)
+            if stream is None:
+                stream = self._streams[user_id] = Stream(user_id)
+            elif is_new and len(stream.live) + len(stream.behind) >= self._max_sessions_per_user:
+                return None
+            session = Session(attachment, number, stream)
+            attachment.sessions[number] = session
+            stream.behind.append(session)
+            self.session_count += 1
+        elif session.state is State.LIVE:
+            self._leave_live(session)
+        session.generation = generation
+        session.state = State.OPENING
+        session.stopped = stopped
+        session.types = self._intern(types)
+        session.under_way = None
+        session.under_way_bytes = 0
+        return session
+
+    def start(
+        self, session: Session, last_seq: int, floor_seq: int, epoch: str, wanted: ResumePoint | None
+    ) -> Started:
+        """Let an OPENING session's cursor stand.
+
+        Args:
+            session: the session.
+            last_seq: the user's last, read from the primary after `open`.
+            floor_seq: the highest seq that retention took away.
+            epoch: the log's.
+            wanted: where to go on from; None to start at the user's last.
+
+        Returns:
+            How it starts; `recovered` is False where `wanted` cannot be had, and the cursor then starts
+            at the user's last.
+        """
+        stream = session.stream
+        if stream.head is None:
+            stream.head = last_seq
+        stream.heard = max(stream.heard, last_seq)
+        # Nobody can have seen what this replica knows to be committed and the primary does not show yet.
+        last = max(last_seq, stream.head)
+        recovered = wanted is not None and wanted.epoch == epoch and floor_seq <= wanted.seq <= last
+        session.position = session.told = wanted.seq if recovered and wanted is not None else last
+        session.state = State.BEHIND
+        changes, session.waiting_changes = session.waiting_changes or (), None
+        self._go_live(stream)
+        self._want_read(stream)
+        return Started(session, session.position, recovered, changes)
+
+    def close(self, session: Session) -> None:
+        """Forget a session."""
+        if session.attachment.sessions.pop(session.number, None) is None:
+            return
+        self.session_count -= 1
+        stream = session.stream
+        if session.state is State.LIVE:
+            stream.live.remove(session)
+            stream.recipients = None
+        else:
+            stream.behind.remove(session)
+        if not stream.live and not stream.behind:
+            del self._streams[stream.user_id]
+            self._to_read.pop(stream, None)
+            self._moved.discard(stream)
+
+    def detach(self, attachment: Attachment) -> None:
+        """Forget all sessions of an edge's stream that ended."""
+        for session in list(attachment.sessions.values()):
+            self.close(session)
+
+    # Subscriptions.
+
+    def subscribe(self, session: Session, types: Iterable[str], change: int) -> bool:
+        """Add types; see `_change`."""
+        return self._change(session, session.types | frozenset(types), change)
+
+    def unsubscribe(self, session: Session, types: Iterable[str], change: int) -> bool:
+        """Take types away; see `_change`."""
+        return self._change(session, session.types - frozenset(types), change)
+
+    def _change(self, session: Session, types: frozenset[str], change: int) -> bool:
+        """Put a new set in force; returns whether to confirm it now (else `start` says when)."""
+        session.types = self._intern(types)
+        if session.state is State.OPENING:
+            session.waiting_changes = [*(session.waiting_changes or ()), change]
+            return False
+        session.stream.recipients = None
+        return True
+
+    def _intern(self, types: Iterable[str]) -> frozenset[str]:
+        """One object for each set that is in use: most sessions of a business have one of a few."""
+        wanted = frozenset(types)
+        if len(self._interned) > 10_000:
+            self._interned.clear()
+        return self._interned.setdefault(wanted, wanted)
+
+    # Events.
+
+    def announce(self, user_id: str, seq: int, event_type: str) -> Recipients:
+        """Take note of a committed event, and say who gets it live.
+
+        Args:
+            user_id: whose.
+            seq: its number.
+            event_type: its type.
+        """
+        stream = self._streams.get(user_id)
+        if stream is None:
+            return NOBODY
+        head = stream.head
+        if head is None or seq > head + 1:
+            stream.heard = max(stream.heard, seq)
+            self._want_read(stream)
+            return NOBODY
+        if seq <= head:
+            return NOBODY
+        return self._move_head(stream, seq, event_type)
+
+    def _move_head(self, stream: Stream, seq: int, event_type: str) -> Recipients:
+        """Move the head to `seq`, and say who gets that event."""
+        stream.head = seq
+        stream.heard = max(stream.heard, seq)
+        cache = stream.recipients
+        if cache is None:
+            cache = stream.recipients = {}
+        recipients = cache.get(event_type)
+        if recipients is None:
+            recipients = cache[event_type] = self._find_recipients(stream, event_type)
+        if not recipients.everyone:
+            self._moved.add(stream)
+        if stream.behind:
+            self._go_live(stream)
+        return recipients
+
+    @staticmethod
+    def _find_recipients(stream: Stream, event_type: str) -> Recipients:
+        by_edge: dict[Attachment, list[bytes]] = {}
+        count = 0
+        for session in stream.live:
+            if session.wants(event_type):
+                by_edge.setdefault(session.attachment, []).append(pack(session.number))
+                count += 1
+        return Recipients(
+            [(attachment, b"".join(numbers)) for attachment, numbers in by_edge.items()],
+            everyone=count == len(stream.live),
+        )
+
+    def fall_behind(self, attachment: Attachment, sessions: bytes, position: int) -> None:
+        """Put live sessions behind: their edge's queue took nothing for them after `position`.
+
+        Args:
+            attachment: the edge's stream, whose queue is full.
+            sessions: as in `Recipients`.
+            position: the seq before the event that was left out.
+        """
+        attachment.full = True
+        for start in range(0, len(sessions), 4):
+            session = attachment.sessions.get(int.from_bytes(sessions[start : start + 4], "little"))
+            if session is not None and session.state is State.LIVE:
+                self._leave_live(session)
+                session.state = State.BEHIND
+                session.position = position
+
+    def _leave_live(self, session: Session) -> None:
+        stream = session.stream
+        stream.live.remove(session)
+        stream.behind.append(session)
+        stream.recipients = None
+
+    def _go_live(self, stream: Stream) -> None:
+        """Turn every session LIVE that has come to the head."""
+        arrived = [
+            session
+            for session in stream.behind
+            if session.state is State.BEHIND and session.position == stream.head and not session.stopped
+        ]
+        for session in arrived:
+            stream.behind.remove(session)
+            stream.live.append(session)
+            session.state = State.LIVE
+            session.under_way = None
+            session.under_way_bytes = 0
+        if arrived:
+            stream.recipients = None
+            self._moved.add(stream)
+
+    # Reading the log.
+
+    def _want_read(self, stream: Stream) -> None:
+        if not stream.reading and self._next_position(stream) is not None:
+            self._to_read[stream] = None
+
+    @staticmethod
+    def _next_position(stream: Stream) -> int | None:
+        """After which seq to read next: for the session that waited longest, else to move the head."""
+        if stream.head is None:
+            return None
+        for index, session in enumerate(stream.behind):
+            if (
+                session.state is State.BEHIND
+                and not session.stopped
+                and session.position < stream.head
+                and session.under_way_bytes < WINDOW_BYTES
+                and not session.attachment.full
+            ):
+                stream.behind = stream.behind[index + 1 :] + stream.behind[: index + 1]
+                return session.position
+        # The head moves for those who stand at it; were there none, it would move for nobody.
+        return stream.head if stream.heard > stream.head else None
+
+    def take_reads(self, most: int) -> dict[str, int]:
+        """What to read from the log next: for each of at most `most` users the seq to read after.
+
+        Each must be answered by `apply_page` or `give_back`.
+        """
+        reads: dict[str, int] = {}
+        while self._to_read and len(reads) < most:
+            stream = next(iter(self._to_read))
+            del self._to_read[stream]
+            position = self._next_position(stream)
+            if position is not None:
+                stream.reading = True
+                reads[stream.user_id] = position
+        return reads
+
+    def has_reads(self) -> bool:
+        """Whether `take_reads` would give any."""
+        return bool(self._to_read)
+
+    def give_back(self, user_ids: Iterable[str]) -> None:
+        """The read failed: it is wanted still."""
+        for user_id in user_ids:
+            stream = self._streams.get(user_id)
+            if stream is not None:
+                stream.reading = False
+                self._want_read(stream)
+
+    def apply_page(self, user_id: str, page: Sequence[tuple[NumberedEvent, int]]) -> list[ToSend]:
+        """Move cursors along a page of the log.
+
+        A session whose window closes stops where it is.
+
+        Args:
+            user_id: whose stream.
+            page: consecutive events by rising seq, each with the size of its text in bytes.
+
+        Returns:
+            What to send, in order.
+        """
+        stream = self._streams.get(user_id)
+        if stream is None:
+            return []
+        stream.reading = False
+        to_send: list[ToSend] = []
+        if stream.head is not None:
+            for event, size in page:
+                self._pass_behind(stream, event, size, to_send)
+                if event.seq == stream.head + 1:
+                    recipients = self._move_head(stream, event.seq, event.event.event_type)
+                    to_send += [
+                        ToSend(attachment, sessions, event, is_live=True)
+                        for attachment, sessions in recipients.by_edge
+                    ]
+            self._go_live(stream)
+            self._moved.add(stream)
+        self._want_read(stream)
+        return to_send
+
+    def take_lost(self, user_id: str, position: int, first: int | None) -> list[Session]:
+        """Give up what stands before a hole: retention took away what comes after `position`.
+
+        Call it before `apply_page`, where the page read after `position` does not begin with the next seq.
+
+        Args:
+            user_id: whose stream.
+            position: where the read began.
+            first: the first seq of the page; None where it is empty.
+
+        Returns:
+            The sessions that stood at `position`: they cannot go on.
+        """
+        stream = self._streams.get(user_id)
+        if stream is None:
+            return []
+        lost = [
+            session
+            for session in stream.behind
+            if session.state is State.BEHIND and session.position == position
+        ]
+        if stream.head == position:
+            lost += stream.live
+            stream.head = stream.heard if first is None else first - 1
+        return lost
+
+    @staticmethod
+    def _pass_behind(stream: Stream, event: NumberedEvent, size: int, to_send: list[ToSend]) -> None:
+        """Move the sessions that stand just before `event` past it."""
+        for session in stream.behind:
+            if (
+                session.state is not State.BEHIND
+                or session.stopped
+                or session.position != event.seq - 1
+                or session.under_way_bytes >= WINDOW_BYTES
+            ):
+                continue
+            session.position = event.seq
+            if session.wants(event.event.event_type):
+                if session.under_way is None:
+                    session.under_way = deque()
+                session.under_way.append((event.seq, size))
+                session.under_way_bytes += size
+                to_send.append(ToSend(session.attachment, pack(session.number), event, is_live=False))
+
+    def written(self, session: Session, seq: int) -> None:
+        """The session's edge wrote everything up to `seq`: the window opens by as much."""
+        under_way = session.under_way
+        if under_way is None:
+            return
+        while under_way and under_way[0][0] <= seq:
+            session.under_way_bytes -= under_way.popleft()[1]
+        self._want_read(session.stream)
+
+    def has_room(self, attachment: Attachment) -> None:
+        """The edge's queue takes more: whoever fell behind there is served again."""
+        attachment.full = False
+        for stream in {
+            session.stream for session in attachment.sessions.values() if session.state is not State.LIVE
+        }:
+            self._want_read(stream)
+
+    # Positions that rose unseen, and counts.
+
+    def take_advanced(self) -> dict[Attachment, list[tuple[int, int]]]:
+        """Sessions whose position rose past events that they did not get: number and position, by edge."""
+        advanced: dict[Attachment, list[tuple[int, int]]] = {}
+        for stream in self._moved:
+            for session in (*stream.live, *stream.behind):
+                if session.state is State.LIVE and stream.head is not None:
+                    position = stream.head
+                elif session.state is State.BEHIND:
+                    position = session.position
+                else:
+                    continue
+                if position > session.told:
+                    session.told = position
+                    advanced.setdefault(session.attachment, []).append((session.number, position))
+        self._moved.clear()
+        return advanced
+
+    def users(self) -> Iterable[str]:
+        """The users that have a session here, each once."""
+        return self._streams.keys()
+
+    def queued_events(self) -> int:
+        """Σ (highest seq heard - position) over the sessions that are behind."""
+        return sum(
+            max(0, stream.heard - session.position)
+            for stream in self._streams.values()
+            for session in stream.behind
+            if session.state is State.BEHIND
+        )
+
+    def active_subscriptions(self) -> int:
+        """Σ subscribed types over the sessions; `*` counts as the whole catalogue."""
+        return sum(
+            self._size_of_catalogue if EVERYTHING in session.types else len(session.types)
+            for stream in self._streams.values()
+            for session in (*stream.live, *stream.behind)
+        )

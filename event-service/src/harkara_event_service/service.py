@@ -1,0 +1,385 @@
+"""What the event-service does: takes events into the log, and brings them to the edges.
+
+`Emitting` and `Delivering` share nothing but the log: what one commits, the log announces to the
+other (`EventLog`'s `Committed` callback).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from harkara_catalogue.event_types import Catalogue
+
+from harkara_event_service.domain.acceptance import Draft, Emitter, Fault, accept
+from harkara_event_service.domain.event import Event, NumberedEvent, client_text
+from harkara_event_service.domain.registry import Attachment, Registry, ResumePoint, Session
+from harkara_event_service.ports import (
+    Chain,
+    DisconnectReason,
+    EventLog,
+    Heads,
+    LogUnavailableError,
+    Outbox,
+    Outcome,
+)
+
+_log = structlog.get_logger()
+
+READ_USERS = 50
+READ_EVENTS = 100
+READS_AT_ONCE = 2
+ADVANCED_SECONDS = 10.0
+_TEXT_AROUND_DATA_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one event.
+
+    Args:
+        event_id: the event's id; empty where it failed and named none.
+        outcome: as the log says, or the fault for which it never came there.
+    """
+
+    event_id: str
+    outcome: Outcome | Fault
+
+
+class Emitting:
+    """Takes events into the log.
+
+    Args:
+        log: where they go.
+        catalogue: the types there are.
+        clock: the time now, UTC.
+        mint_id: a fresh event_id.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        catalogue: Catalogue,
+        clock: Callable[[], datetime],
+        mint_id: Callable[[], str],
+    ) -> None:
+        self._log = log
+        self._catalogue = catalogue
+        self._clock = clock
+        self._mint_id = mint_id
+
+    def judge(self, emitter: Emitter, drafts: Iterable[Draft]) -> list[Event | Fault]:
+        """Make the events that `drafts` describe; a fault stands in the place of a bad one."""
+        now = self._clock()
+        return [
+            accept(
+                self._catalogue,
+                emitter,
+                draft,
+                now=now,
+                fresh_id="" if draft.event_id else self._mint_id(),
+            )
+            for draft in drafts
+        ]
+
+    async def store(
+        self, judged: Sequence[Event | Fault], *, deadline: float, chain: Chain | None = None
+    ) -> list[Answer]:
+        """Store the sound ones among `judged`.
+
+        Nothing is awaited before the log has them: calls made one after another keep their order.
+        Cancelled: see `EventLog.append`.
+
+        Args:
+            judged: what `judge` made.
+            deadline: by the loop's clock.
+            chain: see `Chain`.
+
+        Returns:
+            One answer for each, in order.
+        """
+        sound = [event for event in judged if isinstance(event, Event)]
+        outcomes = iter(await self._log.append(sound, deadline=deadline, chain=chain) if sound else ())
+        return [
+            Answer(each.event_id, next(outcomes)) if isinstance(each, Event) else Answer("", each)
+            for each in judged
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """Where one session wants its cursor.
+
+    Args:
+        session: the edge's number for it.
+        generation: comes back in the answer.
+        user_id: whose stream.
+        types: what is subscribed.
+        wanted: where to go on from, or None to start at the user's last.
+        must_continue: whether the connection must end where it cannot go on from `wanted`.
+        stopped: whether the cursor is to stand still until the next open.
+    """
+
+    session: int
+    generation: int
+    user_id: str
+    types: Sequence[str]
+    wanted: ResumePoint | None
+    must_continue: bool
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts over the edges attached here; see `GetStatsResponse`."""
+
+    connections: int
+    users: Sequence[str]
+    queued_events: int
+    active_subscriptions: int
+
+
+class Delivering:
+    """Brings events to the edges.
+
+    Args:
+        log: what is read where a cursor is behind.
+        registry: the sessions.
+    """
+
+    def __init__(self, log: EventLog, registry: Registry) -> None:
+        self._log = log
+        self._registry = registry
+        self._outboxes: dict[Attachment, Outbox] = {}
+        self._reads_wanted = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # The edges' streams.
+
+    def attach(self, edge: str, outbox: Outbox) -> Attachment:
+        """An edge worker's stream began; what it is to do goes into `outbox`."""
+        attachment = Attachment(edge)
+        self._outboxes[attachment] = outbox
+        return attachment
+
+    def detach(self, attachment: Attachment) -> None:
+        """The stream ended: its sessions are forgotten, for the edge opens them elsewhere."""
+        self._registry.detach(attachment)
+        del self._outboxes[attachment]
+
+    def drain(self) -> None:
+        """Tell every edge that this replica stops."""
+        for outbox in self._outboxes.values():
+            outbox.drain()
+
+    def open(self, attachment: Attachment, requests: Sequence[OpenRequest]) -> None:
+        """Let cursors stand; each is answered by `opened` or `disconnect`."""
+        opening: list[tuple[Session, OpenRequest]] = []
+        outbox = self._outboxes[attachment]
+        for request in requests:
+            session = self._registry.open(
+                attachment,
+                request.session,
+                request.generation,
+                request.user_id,
+                request.types,
+                is_new=not request.must_continue,
+                stopped=request.stopped,
+            )
+            if session is None:
+                outbox.disconnect(request.session, request.generation, DisconnectReason.TOO_MANY_CONNECTIONS)
+            else:
+                opening.append((session, request))
+        if opening:
+            self._spawn(self._start(attachment, opening))
+
+    async def _start(self, attachment: Attachment, opening: list[tuple[Session, OpenRequest]]) -> None:
+        """Read heads until the sessions that can wait have one, and start all of them."""
+        pause = 0.05
+        while opening:
+            try:
+                heads = await self._log.heads([request.user_id for _, request in opening])
+            except LogUnavailableError:
+                # A new connection is told to come back; one that is there already stays and waits.
+                for session, request in opening:
+                    if not request.must_continue and self._is_current(attachment, session, request):
+                        self._end(attachment, session, DisconnectReason.UNAVAILABLE)
+                opening = [
+                    (session, request)
+                    for session, request in opening
+                    if request.must_continue and self._is_current(attachment, session, request)
+                ]
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
+                pause = min(2 * pause, 1.0)
+            else:
+                self._start_at(attachment, opening, heads)
+                return
+
+    def _start_at(
+        self, attachment: Attachment, opening: Sequence[tuple[Session, OpenRequest]], heads: Heads
+    ) -> None:
+        outbox = self._outboxes.get(attachment)
+        if outbox is None:
+            return
+        for session, request in opening:
+            if not self._is_current(attachment, session, request):
+                continue
+            head = heads.by_user[request.user_id]
+            started = self._registry.start(
+                session, head.last_seq, head.floor_seq, heads.epoch, request.wanted
+            )
+            if request.must_continue and not started.recovered:
+                self._end(attachment, session, DisconnectReason.RESUME_LOST)
+                continue
+            outbox.opened(
+                request.session, request.generation, heads.epoch, started.seq, recovered=started.recovered
+            )
+            for change in started.changes:
+                outbox.subscribed(request.session, change)
+        self._wake_readers()
+
+    @staticmethod
+    def _is_current(attachment: Attachment, session: Session, request: OpenRequest) -> bool:
+        """Whether the session is there still, and no later Open took this one's place."""
+        return (
+            attachment.sessions.get(request.session) is session and session.generation == request.generation
+        )
+
+    def _end(self, attachment: Attachment, session: Session, reason: DisconnectReason) -> None:
+        self._registry.close(session)
+        outbox = self._outboxes.get(attachment)
+        if outbox is not None:
+            outbox.disconnect(session.number, session.generation, reason)
+
+    def close(self, attachment: Attachment, number: int) -> None:
+        """Forget a session."""
+        session = attachment.sessions.get(number)
+        if session is not None:
+            self._registry.close(session)
+
+    def subscribe(self, attachment: Attachment, number: int, types: Iterable[str], change: int) -> None:
+        """Add types to a session's subscription."""
+        session = attachment.sessions.get(number)
+        if session is not None and self._registry.subscribe(session, types, change):
+            self._outboxes[attachment].subscribed(number, change)
+
+    def unsubscribe(self, attachment: Attachment, number: int, types: Iterable[str], change: int) -> None:
+        """Take types from a session's subscription."""
+        session = attachment.sessions.get(number)
+        if session is not None and self._registry.unsubscribe(session, types, change):
+            self._outboxes[attachment].subscribed(number, change)
+
+    def written(self, attachment: Attachment, number: int, seq: int) -> None:
+        """The edge wrote everything up to `seq` to the session's connection."""
+        session = attachment.sessions.get(number)
+        if session is not None:
+            self._registry.written(session, seq)
+            self._wake_readers()
+
+    def has_room(self, attachment: Attachment) -> None:
+        """The edge's outbox takes more after it was full."""
+        self._registry.has_room(attachment)
+        self._wake_readers()
+
+    # Events on their way.
+
+    def announce(self, events: Sequence[NumberedEvent]) -> None:
+        """Fan committed events out to the live sessions; the log calls this, in commit order."""
+        registry = self._registry
+        for numbered in events:
+            event = numbered.event
+            recipients = registry.announce(event.user_id, numbered.seq, event.event_type)
+            if recipients.by_edge:
+                text = client_text(numbered)
+                for attachment, sessions in recipients.by_edge:
+                    self._deliver(attachment, sessions, numbered.seq, text)
+        self._wake_readers()
+
+    def _deliver(self, attachment: Attachment, sessions: bytes, seq: int, text: bytes) -> None:
+        if not self._outboxes[attachment].deliver(sessions, seq, text):
+            self._registry.fall_behind(attachment, sessions, seq - 1)
+
+    def _wake_readers(self) -> None:
+        if self._registry.has_reads():
+            self._reads_wanted.set()
+
+    async def run(self) -> None:
+        """Serve the cursors that are behind, and tell of positions that rose unseen, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(READS_AT_ONCE):
+                group.create_task(self._catch_up())
+            group.create_task(self._tell_advanced())
+
+    async def _catch_up(self) -> None:
+        pause = 0.05
+        while True:
+            await self._reads_wanted.wait()
+            reads = self._registry.take_reads(READ_USERS)
+            if not reads:
+                self._reads_wanted.clear()
+                continue
+            try:
+                pages = await self._log.read(reads, READ_EVENTS)
+            except LogUnavailableError:
+                self._registry.give_back(reads)
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
+                pause = min(2 * pause, 1.0)
+            except BaseException:
+                self._registry.give_back(reads)
+                raise
+            else:
+                pause = 0.05
+                self._apply(reads, pages)
+
+    def _apply(self, reads: Mapping[str, int], pages: Mapping[str, Sequence[NumberedEvent]]) -> None:
+        for user_id, position in reads.items():
+            page = pages.get(user_id, ())
+            if not page or page[0].seq != position + 1:
+                lost = self._registry.take_lost(user_id, position, page[0].seq if page else None)
+                for session in lost:
+                    self._end(session.attachment, session, DisconnectReason.RESUME_LOST)
+            texts: dict[int, bytes] = {}
+            sized = [(numbered, len(numbered.event.data) + _TEXT_AROUND_DATA_BYTES) for numbered in page]
+            for attachment, sessions, numbered, is_live in self._registry.apply_page(user_id, sized):
+                text = texts.get(numbered.seq)
+                if text is None:
+                    text = texts[numbered.seq] = client_text(numbered)
+                if is_live:
+                    self._deliver(attachment, sessions, numbered.seq, text)
+                else:
+                    self._outboxes[attachment].catch_up(sessions, numbered.seq, text)
+
+    async def _tell_advanced(self) -> None:
+        while True:
+            await asyncio.sleep(ADVANCED_SECONDS)
+            self.tell_advanced()
+
+    def tell_advanced(self) -> None:
+        """Tell the edges of positions that rose past events which nobody there was subscribed to."""
+        for attachment, positions in self._registry.take_advanced().items():
+            self._outboxes[attachment].advanced(positions)
+
+    def stats(self) -> Stats:
+        """The counts of now."""
+        registry = self._registry
+        return Stats(
+            connections=registry.session_count,
+            users=list(registry.users()),
+            queued_events=registry.queued_events(),
+            active_subscriptions=registry.active_subscriptions(),
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close_all(self) -> None:
+        """End what is under way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

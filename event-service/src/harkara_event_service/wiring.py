@@ -1,0 +1,178 @@
+"""Builds the event-service, starts it in order, and stops it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from harkara.event.v1 import delivery_service_pb2_grpc, emit_service_pb2_grpc
+from harkara_catalogue.event_types import load_catalogue
+from harkara_servicekit import grpc_server
+from harkara_servicekit.grpc_client import open_channel
+from harkara_servicekit.grpc_server import Guard, StatusError
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.settings import read_secret_file
+from prometheus_client import CollectorRegistry
+from ulid import ULID
+
+from harkara_event_service.adapters.credentials import AuthServiceCredentials, utc_now
+from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
+from harkara_event_service.adapters.emit_servicer import EmitServicer
+from harkara_event_service.adapters.postgres_log import PostgresLog
+from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.registry import Registry
+from harkara_event_service.metrics import Metrics
+from harkara_event_service.ports import (
+    Caller,
+    CallerKind,
+    CredentialRefusedError,
+    Credentials,
+    CredentialsUnavailableError,
+)
+from harkara_event_service.service import Delivering, Emitting
+from harkara_event_service.settings import Settings
+
+_log = structlog.get_logger()
+
+SERVICES = ("harkara.event.v1.EmitService", "harkara.event.v1.DeliveryService")
+
+
+def _is_service(caller: Caller) -> bool:
+    return caller.kind is CallerKind.SERVICE
+
+
+def _is_part(*names: str) -> Callable[[Caller], bool]:
+    return lambda caller: caller.kind is CallerKind.INTERNAL and caller.name in names
+
+
+RULES: dict[str, Callable[[Caller], bool]] = {
+    "/harkara.event.v1.EmitService/Emit": _is_service,
+    "/harkara.event.v1.EmitService/EmitBatch": _is_service,
+    "/harkara.event.v1.EmitService/EmitStream": _is_service,
+    "/harkara.event.v1.DeliveryService/Attach": _is_part("edge"),
+    "/harkara.event.v1.DeliveryService/GetStats": _is_part("edge", "query-service"),
+}
+"""Who may call what (docs/security.md); what is not here is refused."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Where the service listens."""
+
+    listen_address: str
+    ops_address: str
+
+
+def _identify(credentials: Credentials) -> Callable[[str], Awaitable[Caller]]:
+    async def identify(token: str) -> Caller:
+        try:
+            return await credentials.caller_of(token)
+        except CredentialRefusedError:
+            raise StatusError(grpc.StatusCode.UNAUTHENTICATED, "the credential is not valid") from None
+        except CredentialsUnavailableError:
+            raise StatusError(grpc.StatusCode.UNAVAILABLE, "the credential cannot be verified now") from None
+
+    return identify
+
+
+async def serve(
+    settings: Settings, stop: asyncio.Event, started: Callable[[Bound], None] | None = None
+) -> None:
+    """Run the event-service until `stop` is set.
+
+    Args:
+        settings: what it is told.
+        stop: ends it.
+        started: is told where it listens, once it takes calls.
+
+    Raises:
+        SettingsError: a file that a setting names cannot be used.
+        OSError: an address cannot be had.
+    """
+    metrics_registry = CollectorRegistry()
+    metrics = Metrics(metrics_registry)
+    catalogue = load_catalogue(settings.catalogue_file)
+    registry = Registry(
+        max_sessions_per_user=settings.max_connections_per_user, size_of_catalogue=len(catalogue.types)
+    )
+    metrics.sessions.set_function(lambda: registry.session_count)
+
+    def committed(events: Sequence[NumberedEvent]) -> None:
+        delivering.announce(events)
+
+    log = PostgresLog(
+        settings.postgres_dsn.get_secret_value(),
+        committed=committed,
+        clock=utc_now,
+        retention_days=settings.retention_days,
+        lanes=settings.write_lanes,
+        registry=metrics_registry,
+    )
+    delivering = Delivering(log, registry)
+    stopping = False
+
+    async with AsyncExitStack() as stack:
+        ops = OpsServer(
+            settings.ops_address,
+            metrics_registry,
+            live=lambda: not running.done(),
+            ready=lambda: log.healthy and not stopping,
+        )
+        auth = open_channel(settings.auth_target, read_secret_file(settings.credential_file))
+        stack.push_async_callback(auth.close, None)
+        await log.open()
+        stack.push_async_callback(log.close)
+        credentials = AuthServiceCredentials(auth, catalogue, time.time)
+        running = asyncio.create_task(_run(delivering, credentials))
+        stack.push_async_callback(_end, running)
+        stack.push_async_callback(delivering.close_all)
+
+        guard: Guard[Caller] = Guard(RULES, _identify(credentials))
+        server = grpc_server.create_server([guard])
+        emit_service_pb2_grpc.add_EmitServiceServicer_to_server(
+            EmitServicer(Emitting(log, catalogue, utc_now, _mint_id), guard.caller, metrics), server
+        )
+        delivery = DeliveryServicer(delivering, metrics)
+        delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(delivery, server)
+        health = grpc_server.add_health_and_reflection(server, SERVICES, with_reflection=settings.reflection)
+        listen_address = grpc_server.bind(server, settings.listen_address)
+        await server.start()
+        ops_address = await ops.start()
+        stack.push_async_callback(ops.stop)
+        await health.show(serving=True)
+        _log.info("started", listen_address=listen_address, ops_address=ops_address)
+        if started is not None:
+            started(Bound(listen_address, ops_address))
+
+        stopper = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopper, running}, return_when=asyncio.FIRST_COMPLETED)
+        stopper.cancel()
+
+        # Not ready, then the edges move, then what is being stored is finished, then all is closed.
+        stopping = True
+        await health.show(serving=False)
+        delivery.drain()
+        await grpc_server.stop_within(server, settings.shutdown_seconds / 2)
+        if running.done():
+            running.result()
+    _log.info("stopped")
+
+
+async def _run(delivering: Delivering, credentials: AuthServiceCredentials) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(delivering.run())
+        group.create_task(credentials.keep_fresh())
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _mint_id() -> str:
+    return f"evt_{ULID()}"
