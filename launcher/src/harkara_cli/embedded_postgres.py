@@ -14,7 +14,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -26,10 +25,12 @@ import psycopg
 
 from harkara_cli.child_process import IN_NAMESPACE, OURSELVES, Identity, as_user, spawn
 from harkara_cli.errors import PostgresError
+from harkara_cli.ports import LOOPBACK, free_port, is_free
 from harkara_cli.postgres_binaries import BINDIR_VARIABLE, PostgresBinaries, find_binaries
+from harkara_cli.private_files import write_private
 
 SUPERUSER = "postgres"
-HOST = "127.0.0.1"
+HOST = LOOPBACK
 
 _POLL_SECONDS = 0.01
 _FOREIGN_SERVER_SECONDS = 5.0
@@ -168,7 +169,7 @@ class EmbeddedPostgres:
         if not self._is_initialised():
             self._initialise(binaries, identity)
         if self._port is None:
-            self._port = self._wanted_port or _free_port()
+            self._port = self._wanted_port or free_port()
         settings = {
             "listen_addresses": HOST,
             "port": str(self._port),
@@ -403,7 +404,7 @@ class EmbeddedPostgres:
 
     def _ended_early(self, status: int) -> PostgresError:
         words = self._last_words()
-        if "could not bind" in words or _is_taken(self.port):
+        if "could not bind" in words or not is_free(HOST, self.port):
             return _PortTakenError(f"port {self.port} on {HOST} (Postgres) is taken")
         return PostgresError(f"Postgres ended with status {status} before it was ready{words}")
 
@@ -420,21 +421,6 @@ class EmbeddedPostgres:
 
 class _PortTakenError(PostgresError):
     """The port belongs to somebody else."""
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only we can read; whole, or not at all.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _give_to(folder: Path, identity: Identity) -> None:
@@ -460,20 +446,3 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
-    return False
