@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from harkara_cli.child_process import as_user
 from harkara_cli.embedded_postgres import EmbeddedPostgres
 from harkara_cli.errors import PostgresError
 from harkara_cli.postgres_binaries import PostgresBinaries, find_binaries
+
+from tests.support.processes import family_of, wait_until_gone
 
 QUICK = {"fsync": "off"}
 
@@ -50,13 +51,6 @@ def ask(server: EmbeddedPostgres, sql: str) -> object:
         answer = connection.execute(sql)
         row = answer.fetchone() if answer.description else None
     return row[0] if row else None
-
-
-def wait_until_gone(pids: set[int], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while any(psutil.pid_exists(pid) for pid in pids):
-        assert time.monotonic() < deadline, "processes are still there"
-        time.sleep(0.01)
 
 
 def test_a_new_folder_becomes_a_server_that_wants_the_generated_password(tmp_path: Path) -> None:
@@ -182,8 +176,7 @@ def test_killing_the_parent_leaves_no_server_process(folder: Path) -> None:
     )
     with parent:
         assert parent.stdout is not None
-        postmaster = psutil.Process(int(parent.stdout.readline()))
-        family = {postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))}
+        family = family_of(int(parent.stdout.readline()))
         assert len(family) > 1
         parent.kill()
     wait_until_gone(family)
