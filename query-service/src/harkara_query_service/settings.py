@@ -1,0 +1,74 @@
+"""What the query-service can be told: in the environment, each name behind `HARKARA_QUERY_SERVICE_`."""
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from harkara_servicekit.settings import Address, ServiceSettings
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from harkara_query_service.domain.origins import read_origins
+
+
+def _targets(value: object) -> object:
+    return tuple(item.strip() for item in value.split(",")) if isinstance(value, str) else value
+
+
+def _each_once(targets: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(targets)) != len(targets):
+        raise ValueError("names a replica twice")
+    return targets
+
+
+def _checked_origins(text: str) -> str:
+    read_origins(text)
+    return text
+
+
+def _checked_dsn(dsn: SecretStr) -> SecretStr:
+    if urlsplit(dsn.get_secret_value()).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("is not postgresql://user:password@host:port/database")
+    return dsn
+
+
+Targets = Annotated[
+    tuple[Address, ...],
+    NoDecode,
+    BeforeValidator(_targets),
+    AfterValidator(_each_once),
+    Field(min_length=1),
+]
+
+
+class QueryServiceSettings(ServiceSettings):
+    """The query-service's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="HARKARA_QUERY_SERVICE_")
+
+    ops_address: Address = Field("127.0.0.1:9104", description="Where /livez, /readyz and /metrics answer.")
+    listen_address: Address = Field("127.0.0.1:8000", description="Where REST answers.")
+    postgres_dsn: Annotated[SecretStr, AfterValidator(_checked_dsn)] = Field(
+        description="libpq URL of the database; its role needs SELECT and nothing else."
+    )
+    auth_target: Address = Field("127.0.0.1:50052", description="The auth-service.")
+    event_targets: Targets = Field(
+        ("127.0.0.1:50051",),
+        description="Every replica of the event-service, with commas: live counts are of all of them.",
+    )
+    credential_file: Path = Field(description="File (mode 0600) with our token for the other services.")
+    catalogue_file: Path | None = Field(
+        None, description="JSON file with a deployment's own event types; the event-service's."
+    )
+    allowed_origins: Annotated[str, AfterValidator(_checked_origins)] = Field(
+        "loopback",
+        description="Whose pages a browser lets read answers: 'loopback', or origins with commas.",
+    )
+    pool_size: int = Field(8, ge=1, le=100, description="Connections to Postgres at most.")
+    pool_wait_seconds: float = Field(
+        1.0, gt=0, le=30, description="How long a question may wait for a connection, before 503."
+    )
+    statement_seconds: float = Field(
+        2.0, gt=0, le=60, description="How long a statement may take, before 503."
+    )
+    max_requests: int = Field(256, ge=1, le=100_000, description="Requests in flight at most; beyond, 503.")
