@@ -1,0 +1,42 @@
+"""The event types, their levels and shapes; the error and close codes.
+
+Data and its loader, no behaviour of the mesh. What others use is named here; each module tells its
+own rules.
+"""
+
+from harkara_catalogue.catalogue_file import CatalogueFileError, load_catalogue
+from harkara_catalogue.codes import (
+    CLOSE_CODES,
+    ERROR_CODES,
+    GRPC_STATUS_NUMBERS,
+    ClientAction,
+    CloseCode,
+    ErrorCode,
+)
+from harkara_catalogue.data_check import MAX_DATA_BYTES, MAX_DATA_DEPTH, DataFault, check_data
+from harkara_catalogue.event_types import LEVELS, Catalogue, EventType, Level
+from harkara_catalogue.json_schema import data_schema, event_schema
+from harkara_catalogue.markdown import catalogue_markdown, codes_markdown
+
+__all__ = [
+    "CLOSE_CODES",
+    "ERROR_CODES",
+    "GRPC_STATUS_NUMBERS",
+    "LEVELS",
+    "MAX_DATA_BYTES",
+    "MAX_DATA_DEPTH",
+    "Catalogue",
+    "CatalogueFileError",
+    "ClientAction",
+    "CloseCode",
+    "DataFault",
+    "ErrorCode",
+    "EventType",
+    "Level",
+    "catalogue_markdown",
+    "check_data",
+    "codes_markdown",
+    "data_schema",
+    "event_schema",
+    "load_catalogue",
+]
