@@ -99,7 +99,7 @@ class Emitter:
         parts = deque(
             pb.EmitStreamRequest(events=events[start : start + size]) for start in range(0, len(events), size)
         )
-        # Without an iterator of requests grpc.aio lets us write by ourselves; the stubs know only the iterator.
+        # Without an iterator of requests grpc.aio lets us write ourselves; the stubs know only the iterator.
         open_stream: Any = self._stub.EmitStream
         call = open_stream(metadata=self._metadata, timeout=300)
         answered = sent = 0

@@ -7,23 +7,26 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 
 import grpc
+import psycopg
 import structlog
 from harkara.event.v1 import delivery_service_pb2_grpc, emit_service_pb2_grpc
-from harkara_catalogue.event_types import load_catalogue
+from harkara_catalogue import Catalogue, CatalogueFileError, load_catalogue
+from harkara_schema.errors import SchemaError
 from harkara_servicekit import grpc_server
 from harkara_servicekit.grpc_client import open_channel
 from harkara_servicekit.grpc_server import Guard, StatusError
 from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.settings import read_secret_file
+from harkara_servicekit.settings import SettingsError, read_secret_file
 from prometheus_client import CollectorRegistry
 from ulid import ULID
 
 from harkara_event_service.adapters.credentials import AuthServiceCredentials, utc_now
 from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
 from harkara_event_service.adapters.emit_servicer import EmitServicer
-from harkara_event_service.adapters.postgres_log import PostgresLog
+from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
 from harkara_event_service.domain.event import NumberedEvent
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.metrics import Metrics
@@ -96,7 +99,7 @@ async def serve(
     """
     metrics_registry = CollectorRegistry()
     metrics = Metrics(metrics_registry)
-    catalogue = load_catalogue(settings.catalogue_file)
+    catalogue = _catalogue(settings)
     registry = Registry(
         max_sessions_per_user=settings.max_connections_per_user, size_of_catalogue=len(catalogue.types)
     )
@@ -109,9 +112,10 @@ async def serve(
         settings.postgres_dsn.get_secret_value(),
         committed=committed,
         clock=utc_now,
-        retention_days=settings.retention_days,
-        lanes=settings.write_lanes,
         registry=metrics_registry,
+        settings=PostgresLogSettings(
+            retention=timedelta(days=settings.retention_days), lanes=settings.write_lanes
+        ),
     )
     delivering = Delivering(log, registry)
     stopping = False
@@ -125,7 +129,7 @@ async def serve(
         )
         auth = open_channel(settings.auth_target, read_secret_file(settings.credential_file))
         stack.push_async_callback(auth.close, None)
-        await log.open()
+        await _open(log)
         stack.push_async_callback(log.close)
         credentials = AuthServiceCredentials(auth, catalogue, time.time)
         running = asyncio.create_task(_run(delivering, credentials))
@@ -161,6 +165,25 @@ async def serve(
         if running.done():
             running.result()
     _log.info("stopped")
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    try:
+        return load_catalogue(settings.catalogue_file)
+    except CatalogueFileError as error:
+        raise SettingsError(str(error)) from None
+
+
+async def _open(log: PostgresLog) -> None:
+    try:
+        await log.open()
+    except SchemaError as error:
+        raise SettingsError(str(error)) from None
+    except psycopg.Error as error:
+        # The first line only: it names the host and the fault, the rest is a hint for a terminal.
+        reason = str(error).partition("\n")[0]
+        message = f"Postgres cannot be used: {reason}"
+        raise SettingsError(message) from None
 
 
 async def _run(delivering: Delivering, credentials: AuthServiceCredentials) -> None:
