@@ -204,14 +204,14 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = MappingProxyType(
             ),
             ErrorCode(
                 code="try_again_later",
-                meaning="something this needs is away or over capacity; an event may have been stored",
+                meaning="something that this needs is away or over capacity",
                 close_code=1013,
                 grpc_status="UNAVAILABLE",
                 http_status=503,
             ),
             ErrorCode(
                 code="internal_error",
-                meaning="a fault of the server; an event may have been stored",
+                meaning="a fault of the server",
                 close_code=1011,
                 grpc_status="INTERNAL",
                 http_status=500,
