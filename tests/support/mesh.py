@@ -31,7 +31,7 @@ _ROLES = {
 
 class User(msgspec.Struct):
     user_id: str
-    role: str
+    user_role: str
     token: str
 
 

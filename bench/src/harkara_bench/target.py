@@ -11,14 +11,6 @@ import msgspec
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class User(msgspec.Struct):
-    """A user of the mesh."""
-
-    user_id: str
-    role: str
-    token: str
-
-
 class Target(msgspec.Struct):
     """What the JSON line of `up` says; see there."""
 

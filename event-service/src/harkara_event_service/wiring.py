@@ -16,10 +16,11 @@ from harkara.event.v1 import delivery_service_pb2_grpc, emit_service_pb2_grpc
 from harkara_catalogue import Catalogue, CatalogueFileError, load_catalogue
 from harkara_schema.errors import SchemaError
 from harkara_servicekit import grpc_server
+from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
 from harkara_servicekit.grpc_server import Guard, StatusError
 from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.settings import SettingsError, read_secret_file
+from harkara_servicekit.settings import SettingsError
 from prometheus_client import CollectorRegistry
 from ulid import ULID
 
@@ -100,6 +101,7 @@ async def serve(
     metrics_registry = CollectorRegistry()
     metrics = Metrics(metrics_registry)
     catalogue = _catalogue(settings)
+    credential = Credential(settings.credential_file)
     registry = Registry(
         max_sessions_per_user=settings.max_connections_per_user, size_of_catalogue=len(catalogue.types)
     )
@@ -127,11 +129,11 @@ async def serve(
             live=lambda: not running.done(),
             ready=lambda: log.healthy and not stopping,
         )
-        auth = open_channel(settings.auth_target, read_secret_file(settings.credential_file))
+        auth = open_channel(settings.auth_target)
         stack.push_async_callback(auth.close, None)
         await _open(log)
         stack.push_async_callback(log.close)
-        credentials = AuthServiceCredentials(auth, catalogue, time.time)
+        credentials = AuthServiceCredentials(auth, credential, catalogue, time.time)
         running = asyncio.create_task(_run(delivering, credentials))
         stack.push_async_callback(_end, running)
         stack.push_async_callback(delivering.close_all)

@@ -20,6 +20,7 @@ from grpc import aio
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1 import auth_service_pb2_grpc as pb_grpc
 from harkara_catalogue.event_types import Catalogue
+from harkara_servicekit.credential import Credential
 
 from harkara_event_service.domain.acceptance import Emitter
 from harkara_event_service.ports import (
@@ -57,12 +58,20 @@ class AuthServiceCredentials:
     """Implements `ports.Credentials` over `AuthService.Authenticate`.
 
     Args:
-        channel: to auth-service, with this service's own credential.
+        channel: to auth-service.
+        credential: this service's own.
         catalogue: what the globs of a service's grant are matched against.
         clock: the time now, in seconds since 1970.
     """
 
-    def __init__(self, channel: aio.Channel, catalogue: Catalogue, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        channel: aio.Channel,
+        credential: Credential,
+        catalogue: Catalogue,
+        clock: Callable[[], float],
+    ) -> None:
+        self._credential = credential
         self._stub = pb_grpc.AuthServiceStub(channel)
         self._catalogue = catalogue
         self._clock = clock
@@ -88,7 +97,9 @@ class AuthServiceCredentials:
     async def _ask(self, key: bytes, token: str) -> Caller:
         try:
             answer: pb.AuthenticateResponse = await self._stub.Authenticate(
-                pb.AuthenticateRequest(token=token), timeout=ASK_SECONDS
+                pb.AuthenticateRequest(token=token),
+                timeout=ASK_SECONDS,
+                metadata=self._credential.metadata(),
             )
         except aio.AioRpcError as error:
             if error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
