@@ -30,7 +30,7 @@ def assert_same_shape(answer: Any, example: Any, path: str = "$") -> None:
 
 def get(mesh: Mesh, path: str, token: str | None = None, **query: str) -> httpx.Response:
     headers = {"authorization": f"Bearer {token or mesh.admin_token}"}
-    return httpx.get(mesh.rest_url + path, params=query, headers=headers)
+    return httpx.get(mesh.rest_url + path, params=query or None, headers=headers)
 
 
 def test_an_event_by_its_id_has_the_shape_of_the_reference(mesh: Mesh) -> None:
