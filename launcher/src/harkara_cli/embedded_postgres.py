@@ -42,30 +42,27 @@ class EmbeddedPostgres:
 
     Args:
         data_dir: Its folder, made when missing: `cluster/` (PGDATA), `superuser-password` (mode 0600)
-            and, unless `log` says otherwise, `postgres.log`.
+            and `postgres.log`, emptied at each start.
         port: TCP port on 127.0.0.1; 0 takes a free one, which stays the same over restarts of this
             object.
         settings: Server settings, as in postgresql.conf (`{"fsync": "off"}`).
-        log: Where the server's log goes: a file descriptor, or None for `postgres.log`, emptied at
-            each start.
         identities: As whom to try to run it, best first; None decides by who we are.
         environment: Where `HARKARA_PG_BINDIR` is looked up.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first have defaults.
+    def __init__(
         self,
         data_dir: Path,
         port: int = 0,
         settings: Mapping[str, str] | None = None,
         *,
-        log: int | None = None,
         identities: tuple[Identity, ...] | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self.cluster = self.data_dir / "cluster"
         self._settings = dict(settings or {})
-        self._log = log
+        self._log: int | None = None
         self._identities = identities
         self._environment = environment
         self._wanted_port = port
@@ -153,8 +150,11 @@ class EmbeddedPostgres:
         self.spawn()
         self.wait_ready(timeout)
 
-    def spawn(self) -> None:
+    def spawn(self, log: int | None = None) -> None:
         """The first half of `start`: starts the server and does not wait for it.
+
+        Args:
+            log: A file descriptor for the server's log; None for `postgres.log`.
 
         Raises:
             PostgresError: It cannot be started, in one line.
@@ -162,6 +162,7 @@ class EmbeddedPostgres:
         if self._process is not None and self._process.poll() is None:
             message = f"Postgres already runs (pid {self._process.pid})"
             raise PostgresError(message)
+        self._log = log
         self._make_folder()
         binaries = self._choose_binaries()
         identity = self._choose_identity(binaries)
@@ -361,7 +362,7 @@ class EmbeddedPostgres:
                 identity=identity,
                 env=environment,
                 cwd=Path("/"),
-                stdout=output,
+                stdout=output if argv[0].endswith("/postgres") else subprocess.DEVNULL,
                 stderr=output,
             )
         finally:

@@ -1,0 +1,1 @@
+"""The harkara command: runs the mesh and talks to it."""

@@ -1,0 +1,209 @@
+"""`emit` and `tail`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from harkara_cli.commands.options import DEFAULT, DataDirOption, JsonOption, read_ids
+from harkara_cli.data_dir import DataDir
+from harkara_cli.errors import CliError, MisuseError
+from harkara_cli.tokens import SERVICE_NAME
+
+if TYPE_CHECKING:
+    from harkara_cli.emit import Emitter
+
+_PANEL = "Events"
+_CREDENTIAL_SECONDS = 86_400
+_DEMO_SERVICE = "demo_service"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command(rich_help_panel=_PANEL)(emit)
+    app.command(rich_help_panel=_PANEL)(tail)
+
+
+def emit(  # noqa: PLR0913 - one option for each field of an event.
+    *,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="The user it is for.", show_default=False)
+    ] = None,
+    event_type: Annotated[
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="Such as order_created.", show_default=False),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="The event's data: a JSON object.", show_default=False),
+    ] = None,
+    level: Annotated[
+        Literal["low", "medium", "high", "critical"] | None,
+        typer.Option(help="How urgent it is.", show_default="the type's"),
+    ] = None,
+    event_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="EVENT_ID",
+            help="evt_ and a ULID: makes a repetition harmless.",
+            show_default="minted",
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option(metavar="NAME", help="Emit as this service.")] = _DEMO_SERVICE,
+    timestamp: Annotated[
+        str | None, typer.Option(metavar="ISO8601", help="When it happened.", show_default="now")
+    ] = None,
+    from_file: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Emit the events of this file, a JSON object a line; - is standard input. The other"
+            " options fill in what a line leaves out.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = DEFAULT,
+) -> int:
+    """Emit an event as an internal service does, and print its id and seq."""
+    if not SERVICE_NAME.fullmatch(source):
+        message = f"--source {source[:80]!r}: 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
+        raise MisuseError(message)
+    given: dict[str, Any] = {
+        "user_id": user,
+        "event_type": event_type,
+        "data": data,
+        "event_level": level,
+        "event_id": event_id,
+        "timestamp": timestamp,
+    }
+    fields = {name: value for name, value in given.items() if value is not None}
+    if from_file is None:
+        missing = [
+            option
+            for option, value in (("--user", user), ("--type", event_type), ("--data", data))
+            if value is None
+        ]
+        if missing:
+            message = f"{' and '.join(missing)} missing (or --from FILE)"
+            raise MisuseError(message)
+        return _emit_one(fields, source, data_dir, as_json=as_json)
+    if event_id is not None:
+        raise MisuseError("--id goes with one event, not with --from")
+    if from_file == "-":
+        return _emit_all(sys.stdin.buffer, fields, source, data_dir, as_json=as_json)
+    try:
+        with Path(from_file).open("rb") as file:
+            return _emit_all(file, fields, source, data_dir, as_json=as_json)
+    except OSError as error:
+        message = f"--from {from_file}: {error.strerror}"
+        raise MisuseError(message) from error
+
+
+def tail(  # noqa: PLR0913 - each is an option of the command.
+    *,
+    user: Annotated[str, typer.Option(metavar="ID", help="Whose events.", show_default=False)],
+    types: Annotated[
+        str, typer.Option(metavar="TYPES", help="Only these event types, with commas; * is all.")
+    ] = "*",
+    since: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEQ",
+            min=0,
+            help="Begin after this one; 0 is the very first.",
+            show_default="with the next",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="End after N events.", show_default="never")
+    ] = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = DEFAULT,
+) -> None:
+    """Print a user's events as they come, over the WebSocket; resumes after a loss."""
+    import asyncio  # noqa: PLC0415 - see main.
+
+    from harkara_cli import mesh_state  # noqa: PLC0415
+    from harkara_cli.console import put, say, use_colour  # noqa: PLC0415
+    from harkara_cli.tail import Tail, TailOptions, as_line  # noqa: PLC0415
+
+    (user_id,) = read_ids([user])
+    wanted = [part.strip() for part in types.split(",")]
+    if not all(wanted):
+        message = f"--types {types!r} is no list of event types"
+        raise MisuseError(message)
+    data = DataDir(data_dir)
+    colour = use_colour(1)
+
+    def show(text: str, event: dict[str, Any]) -> None:
+        # A line break in a frame can only be white space between tokens.
+        put(text.replace("\n", " ").replace("\r", " ") if as_json else as_line(event, colour=colour))
+
+    follower = Tail(
+        TailOptions(user_id, wanted, since, count),
+        find_url=lambda: mesh_state.load(data).websocket_url,
+        mint_token=lambda: data.minter().for_user(user_id),
+        on_event=show,
+        on_news=say,
+    )
+    asyncio.run(follower.run())
+
+
+@contextmanager
+def _emitter(source: str, data_dir: Path) -> Iterator["Emitter"]:
+    from harkara_cli import mesh_state  # noqa: PLC0415 - see main.
+    from harkara_cli.calls import connected  # noqa: PLC0415
+    from harkara_cli.emit import Emitter  # noqa: PLC0415
+
+    data = DataDir(data_dir)
+    target = mesh_state.load(data).emit_target
+    # The operator of a mesh may speak for each of its services.
+    credential = data.minter().for_service(source, ["*"], _CREDENTIAL_SECONDS)
+    with connected(target, "event-service", credential) as caller:
+        yield Emitter(caller)
+
+
+def _emit_one(fields: dict[str, Any], source: str, data_dir: Path, *, as_json: bool) -> int:
+    from harkara_cli.console import put  # noqa: PLC0415 - see main.
+    from harkara_cli.emit import draft  # noqa: PLC0415
+
+    event = draft(fields)
+    with _emitter(source, data_dir) as emitter:
+        outcome = emitter.one(event)
+    again = " (stored before)" if outcome.duplicate else ""
+    put(outcome.to_json() if as_json else f"{outcome.event_id} seq {outcome.seq}{again}")
+    return 0
+
+
+def _emit_all(
+    file: IO[bytes], defaults: dict[str, Any], source: str, data_dir: Path, *, as_json: bool
+) -> int:
+    from harkara_cli.console import put, say  # noqa: PLC0415 - see main.
+    from harkara_cli.emit import drafts_in  # noqa: PLC0415
+
+    stored = failed = 0
+    with _emitter(source, data_dir) as emitter:
+        try:
+            for batch in drafts_in(file, defaults):
+                for outcome in emitter.many(batch):
+                    stored += outcome.error is None
+                    failed += outcome.error is not None
+                    if as_json:
+                        put(outcome.to_json())
+                    elif outcome.error is None:
+                        put(f"{outcome.event_id} seq {outcome.seq}{' (stored before)' * outcome.duplicate}")
+                    else:
+                        say(f"event {stored + failed}: {outcome.error}")
+        except CliError as error:
+            message = f"{error}; {stored} events were stored before that"
+            raise type(error)(message) from error
+    if failed:
+        message = f"{failed} of {stored + failed} events were refused"
+        raise CliError(message)
+    return 0

@@ -1,0 +1,47 @@
+"""Options that several commands have, and ids from the command line or standard input."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harkara_cli.data_dir import DEFAULT_DATA_DIR
+from harkara_cli.errors import MisuseError
+from harkara_cli.tokens import USER_ID
+
+DataDirOption = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir",
+        envvar="HARKARA_DATA_DIR",
+        metavar="DIR",
+        help="The data folder of the mesh.",
+        show_default=".harkara beside ./harkara",
+    ),
+]
+DEFAULT = DEFAULT_DATA_DIR
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+IdsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="ID", help="User ids; - reads them from standard input.", show_default=False),
+]
+
+
+def read_ids(given: Sequence[str]) -> list[str]:
+    """The ids given, `-` replaced by those on standard input (between white space), each once.
+
+    Raises:
+        MisuseError: One is no user id, or there is none.
+    """
+    ids = [word for text in given for word in (sys.stdin.read().split() if text == "-" else [text])]
+    for user_id in ids:
+        if not USER_ID.fullmatch(user_id):
+            message = f"{user_id[:80]!r} is no user id: 1 to 64 characters of A-Z, a-z, 0-9, _ and -"
+            raise MisuseError(message)
+    if not ids:
+        raise MisuseError("no user id given")
+    return list(dict.fromkeys(ids))

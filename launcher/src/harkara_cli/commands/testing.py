@@ -1,0 +1,53 @@
+"""`test`."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from harkara_cli.data_dir import ROOT
+from harkara_cli.errors import CliError
+
+# With these, pytest must run in one process, or is quicker so.
+_ALONE = ("-n", "--numprocesses", "--pdb", "--collect-only", "--co", "--fixtures", "--markers", "--version")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        "test",
+        rich_help_panel="Upkeep",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(run_tests)
+
+
+def run_tests(
+    pytest_arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PYTEST ARGUMENT]",
+            help="Passed on to pytest, such as tests/unit -k token.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run the tests: all of them, or what the arguments to pytest say, from the root of the checkout."""
+    if importlib.util.find_spec("pytest") is None:
+        raise CliError("pytest is not installed here: run ./harkara test, which installs it")
+    given = pytest_arguments or []
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    # The same process: a Ctrl-C reaches pytest alone, and its exit status is ours.
+    command = [sys.executable, "-P", "-m", "pytest", *_side_by_side(given), *given]
+    os.execv(sys.executable, command)  # noqa: S606
+
+
+def _side_by_side(given: Sequence[str]) -> list[str]:
+    """One process for each core, unless the arguments speak against it."""
+    if any(argument.startswith(_ALONE) or "::" in argument or argument == "no:xdist" for argument in given):
+        return []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return ["-n", str(cores), "--dist", "worksteal"] if cores > 1 else []

@@ -1,0 +1,165 @@
+"""Emits events through event-service's `EmitService`, as an internal service would."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from harkara.event.v1 import emit_service_pb2 as pb
+from harkara.event.v1 import emit_service_pb2_grpc as pb_grpc
+from harkara.event.v1 import event_pb2
+
+from harkara_cli.calls import Caller
+from harkara_cli.errors import MisuseError
+
+BATCH = 500
+LEVELS = ("low", "medium", "high", "critical")
+
+_CHUNK_BYTES = 65_536
+_TEXT_FIELDS = ("user_id", "event_type", "source", "event_id", "collapse_key")
+_FIELDS = frozenset({*_TEXT_FIELDS, "event_level", "data", "timestamp"})
+# google.rpc.Code, by number.
+_CODES = {3: "INVALID_ARGUMENT", 6: "ALREADY_EXISTS", 7: "PERMISSION_DENIED", 12: "UNIMPLEMENTED"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one event.
+
+    Attributes:
+        event_id: Its id; empty where it failed and had none.
+        seq: Its number in its user's stream; 0 where it failed.
+        duplicate: Whether it was stored before.
+        error: Why it was not stored; None where it was.
+    """
+
+    event_id: str
+    seq: int
+    duplicate: bool
+    error: str | None = None
+
+    def to_json(self) -> str:
+        """One line."""
+        fields: dict[str, Any] = {"event_id": self.event_id, "seq": self.seq, "duplicate": self.duplicate}
+        return json.dumps(fields if self.error is None else {**fields, "error": self.error})
+
+
+def draft(fields: dict[str, Any]) -> event_pb2.EventDraft:
+    """An event from its fields as they stand in the protocol; `data` is JSON text, or an object.
+
+    Raises:
+        MisuseError: A field is unknown or has the wrong form.
+    """
+    if unknown := fields.keys() - _FIELDS:
+        message = f"unknown field {min(unknown)}: there are {', '.join(sorted(_FIELDS))}"
+        raise MisuseError(message)
+    made = event_pb2.EventDraft()
+    for name in _TEXT_FIELDS:
+        value = fields.get(name)
+        if value is not None:
+            if not isinstance(value, str):
+                message = f"{name} is not text"
+                raise MisuseError(message)
+            setattr(made, name, value)
+    data = fields.get("data", "")
+    made.data = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    if (level := fields.get("event_level")) is not None:
+        if level not in LEVELS:
+            message = f"event_level {level} is none of {', '.join(LEVELS)}"
+            raise MisuseError(message)
+        made.event_level = event_pb2.EventLevel.Value(f"EVENT_LEVEL_{level.upper()}")
+    if (when := fields.get("timestamp")) is not None:
+        made.timestamp.CopyFrom(_timestamp(when))
+    return made
+
+
+def drafts_in(file: IO[bytes], defaults: dict[str, Any]) -> Iterator[list[event_pb2.EventDraft]]:
+    """Events from JSON lines, in the batches in which they come: a slow pipe is not waited for.
+
+    Args:
+        file: Its lines.
+        defaults: Fields for the lines that leave them out.
+
+    Raises:
+        MisuseError: A line is no event; its number is said. Those before it have been yielded.
+    """
+    number = 0
+    rest = b""
+    while True:
+        chunk = file.read1(_CHUNK_BYTES) if hasattr(file, "read1") else file.read(_CHUNK_BYTES)
+        *lines, rest = (rest + chunk).split(b"\n") if chunk else (rest, b"")
+        batch: list[event_pb2.EventDraft] = []
+        for line in lines:
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                batch.append(draft({**defaults, **_object(line)}))
+            except MisuseError as error:
+                if batch:
+                    yield batch
+                message = f"line {number}: {error}"
+                raise MisuseError(message) from error
+        yield from (batch[start : start + BATCH] for start in range(0, len(batch), BATCH))
+        if not chunk:
+            return
+
+
+class Emitter:
+    """Emits.
+
+    Args:
+        caller: Of event-service, with a service's credential.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._stub = pb_grpc.EmitServiceStub(caller.channel)
+
+    def one(self, event: event_pb2.EventDraft) -> Outcome:
+        """Emits one event.
+
+        Raises:
+            CliError: It is not stored, or it is not known whether it is.
+        """
+        answer = self._caller.call(self._stub.Emit, pb.EmitRequest(event=event))
+        return Outcome(answer.event_id, answer.seq, answer.duplicate)
+
+    def many(self, events: Sequence[event_pb2.EventDraft]) -> Iterator[Outcome]:
+        """Emits up to 1,000 events; one that is at fault fails alone.
+
+        Raises:
+            CliError: The call failed.
+        """
+        answer = self._caller.call(self._stub.EmitBatch, pb.EmitBatchRequest(events=events))
+        for result in answer.results:
+            error = _error_of(result) if result.HasField("error") else None
+            yield Outcome(result.event_id, result.seq, result.duplicate, error)
+
+
+def _error_of(result: pb.EmitResult) -> str:
+    code = _CODES.get(result.error.code, f"code {result.error.code}")
+    field = f" ({result.error.field})" if result.error.field else ""
+    return f"{code}: {result.error.message}{field}"
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        message = f"not JSON: {error}"
+        raise MisuseError(message) from error
+    if not isinstance(value, dict):
+        raise MisuseError("not a JSON object")
+    return value
+
+
+def _timestamp(text: object) -> Timestamp:
+    made = Timestamp()
+    try:
+        made.FromJsonString(str(text))
+    except ValueError as error:
+        message = f"timestamp {text} is not ISO 8601"
+        raise MisuseError(message) from error
+    return made

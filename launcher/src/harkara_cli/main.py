@@ -1,0 +1,80 @@
+"""The `harkara` command line: its commands, and how a failure ends one.
+
+A module of commands offers `register(app)`; a new group is one more line in `build_app`. Commands import
+what they need when they run: `--help` and `token` must answer at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from harkara_cli.commands import events, mesh, testing, tokens, upkeep, users
+from harkara_cli.console import say
+from harkara_cli.errors import CliError
+
+FAILURE = 1
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+_HELP = """Harkara delivers the events of an order-and-delivery business to the people they are for.
+
+**./harkara up** runs the whole mesh on this machine; the other commands talk to it.
+"""
+
+
+def build_app() -> typer.Typer:
+    """The application with all its commands."""
+    app = typer.Typer(
+        name="harkara",
+        help=_HELP,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    # Its mere presence makes Typer treat every command as a subcommand, even a single one.
+    @app.callback(invoke_without_command=True)
+    def harkara(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    for group in (mesh, events, tokens, users, upkeep, testing):
+        group.register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: As after `./harkara`; those of the process by default.
+
+    Returns:
+        The exit status: 0, 2 for misuse, 1 for a failure, 130 where it was interrupted.
+    """
+    try:
+        status = typer.main.get_command(build_app()).main(
+            args=list(sys.argv[1:] if arguments is None else arguments),
+            prog_name="harkara",
+            standalone_mode=False,
+        )
+    except CliError as error:
+        say(str(error))
+        return error.exit_status
+    except typer.TyperException as error:
+        say(_one_line(error.format_message()))
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status if isinstance(status, int) else 0
+
+
+def _one_line(text: str) -> str:
+    # That is how pydantic, inside Typer, begins what it says.
+    return " ".join(text.split()).rstrip(".").replace("Value error, ", "") + " (see --help)"

@@ -1,0 +1,126 @@
+"""Mints tokens: JWTs signed with HS256 and the mesh's own key.
+
+By hand, on the standard library: a token is needed before anything else runs, and PyJWT alone takes a
+tenth of a second to import. Verifying tokens is auth-service's work and is not done here.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SERVICE_NAME = USER_ID
+INTERNAL_NAMES = ("edge", "event-service", "query-service", "operator")
+
+DAY_SECONDS = 86_400
+MAX_USER_SECONDS = DAY_SECONDS
+
+_USUAL_SERVICE_DAYS = 365
+_LONGEST_SERVICE_DAYS = 400
+_SETTINGS = "HARKARA_AUTH_SERVICE_"
+
+
+@dataclass(frozen=True)
+class Minter:
+    """Signs tokens with one key.
+
+    Attributes:
+        key: The HS256 key, at least 32 bytes.
+        issuer: `iss` of each token, where auth-service wants one.
+        audience: `aud` of each token, where auth-service wants one.
+        longest_service_seconds: How long auth-service lets a credential of a service live.
+    """
+
+    key: bytes
+    issuer: str | None = None
+    audience: str | None = None
+    longest_service_seconds: int = _LONGEST_SERVICE_DAYS * DAY_SECONDS
+
+    @property
+    def usual_service_seconds(self) -> int:
+        """How long credentials of services and of our own parts live: a year, where that is allowed."""
+        return min(_USUAL_SERVICE_DAYS * DAY_SECONDS, self.longest_service_seconds)
+
+    @classmethod
+    def from_key_text(cls, text: str, environment: Mapping[str, str] = os.environ) -> "Minter":
+        """From the text of a key file (base64url), and the settings that auth-service will have."""
+        try:
+            days = float(environment.get(f"{_SETTINGS}SERVICE_TOKEN_MAX_DAYS") or _LONGEST_SERVICE_DAYS)
+        except ValueError:
+            days = _LONGEST_SERVICE_DAYS  # auth-service will say that it is no number.
+        return cls(
+            _decode(text.encode()),
+            environment.get(f"{_SETTINGS}ISSUER") or None,
+            environment.get(f"{_SETTINGS}AUDIENCE") or None,
+            int(days * DAY_SECONDS),
+        )
+
+    def for_user(
+        self, user_id: str, role: str | None = None, seconds: int = MAX_USER_SECONDS, now: float | None = None
+    ) -> str:
+        """A person's token; with a role, it is refused once the users table says another."""
+        claims: dict[str, Any] = {"user_id": user_id}
+        if role is not None:
+            claims["user_role"] = role
+        return self._sign(claims, seconds, now)
+
+    def for_service(
+        self, name: str, event_types: Sequence[str], seconds: int | None = None, now: float | None = None
+    ) -> str:
+        """An emitting service's token; `event_types` are globs."""
+        claims = {"user_id": name, "user_role": "service", "event_types": list(event_types)}
+        return self._sign(claims, seconds or self.usual_service_seconds, now)
+
+    def for_internal(self, name: str, now: float | None = None) -> str:
+        """The token of a part of Harkara itself: one of `INTERNAL_NAMES`."""
+        claims = {"user_id": name, "user_role": "internal"}
+        return self._sign(claims, self.usual_service_seconds, now)
+
+    def is_ours(
+        self, token: str, least_left: float, most_left: float = float("inf"), now: float | None = None
+    ) -> bool:
+        """Whether we would mint such a token today, and how many seconds it still lasts is in between."""
+        try:
+            head, body, signature = token.encode().split(b".")
+            claims = json.loads(_decode(body))
+            left = claims["exp"] - (time.time() if now is None else now)
+        except (ValueError, KeyError, TypeError):
+            return False
+        same = (claims.get("iss"), claims.get("aud")) == (self.issuer, self.audience)
+        return (
+            least_left <= left <= most_left
+            and same
+            and hmac.compare_digest(self._signature(head + b"." + body), signature)
+        )
+
+    def _sign(self, claims: Mapping[str, Any], seconds: int, now: float | None) -> str:
+        issued = int(time.time() if now is None else now)
+        whole = {**claims, "iat": issued, "exp": issued + seconds}
+        if self.issuer:
+            whole["iss"] = self.issuer
+        if self.audience:
+            whole["aud"] = self.audience
+        signed = _encode(b'{"alg":"HS256","typ":"JWT"}') + b"." + _encode(_compact(whole))
+        return (signed + b"." + self._signature(signed)).decode()
+
+    def _signature(self, signed: bytes) -> bytes:
+        return _encode(hmac.digest(self.key, signed, hashlib.sha256))
+
+
+def _compact(claims: Mapping[str, Any]) -> bytes:
+    return json.dumps(claims, separators=(",", ":")).encode()
+
+
+def _encode(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _decode(text: bytes) -> bytes:
+    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
