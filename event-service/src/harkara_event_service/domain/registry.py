@@ -114,7 +114,7 @@ NOBODY = Recipients((), everyone=True)
 class Stream:
     """An attached user's stream: its head and its sessions."""
 
-    __slots__ = ("behind", "head", "heard", "live", "reading", "recipients", "user_id")
+    __slots__ = ("behind", "head", "head_had_its_turn", "heard", "live", "reading", "recipients", "user_id")
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
@@ -124,7 +124,19 @@ class Stream:
         # OPENING and BEHIND, the next to be served first. A list: an empty deque is 700 bytes.
         self.behind: list[Session] = []
         self.reading = False
+        self.head_had_its_turn = False
         self.recipients: dict[str, Recipients] | None = None
+
+
+def _can_take(session: Session, head: int) -> bool:
+    """Whether a session is behind the head and takes more of the log now."""
+    return (
+        session.state is State.BEHIND
+        and not session.stopped
+        and session.position < head
+        and session.under_way_bytes < WINDOW_BYTES
+        and not session.attachment.full
+    )
 
 
 class ToSend(NamedTuple):
@@ -376,13 +388,17 @@ class Registry:
             sessions: as in `Recipients`.
             position: the seq before the event that was left out.
         """
-        attachment.full = True
+        self.fill(attachment)
         for start in range(0, len(sessions), 4):
             session = attachment.sessions.get(int.from_bytes(sessions[start : start + 4], "little"))
             if session is not None and session.state is State.LIVE:
                 self._leave_live(session)
                 session.state = State.BEHIND
                 session.position = position
+
+    def fill(self, attachment: Attachment) -> None:
+        """Read no more of the log for an edge's sessions until `has_room`: its queue is full."""
+        attachment.full = True
 
     def _leave_live(self, session: Session) -> None:
         stream = session.stream
@@ -410,26 +426,38 @@ class Registry:
     # Reading the log.
 
     def _want_read(self, stream: Stream) -> None:
-        if not stream.reading and self._next_position(stream) is not None:
+        if not stream.reading and self._is_read_wanted(stream):
             self._to_read[stream] = None
 
     @staticmethod
-    def _next_position(stream: Stream) -> int | None:
-        """After which seq to read next: for the session that waited longest, else to move the head."""
-        if stream.head is None:
+    def _is_read_wanted(stream: Stream) -> bool:
+        """Whether the log has something that a cursor of the stream, or its head, could take now."""
+        head = stream.head
+        return head is not None and (
+            stream.heard > head or any(_can_take(session, head) for session in stream.behind)
+        )
+
+    @staticmethod
+    def _take_position(stream: Stream) -> int | None:
+        """After which seq to read next: the head and the sessions that are behind it take turns.
+
+        One that has a million events to catch up with must hold up neither another session of its user
+        nor those that wait at the head for a lost hint.
+        """
+        head = stream.head
+        if head is None:
             return None
-        for index, session in enumerate(stream.behind):
-            if (
-                session.state is State.BEHIND
-                and not session.stopped
-                and session.position < stream.head
-                and session.under_way_bytes < WINDOW_BYTES
-                and not session.attachment.full
-            ):
-                stream.behind = stream.behind[index + 1 :] + stream.behind[: index + 1]
-                return session.position
         # The head moves for those who stand at it; were there none, it would move for nobody.
-        return stream.head if stream.heard > stream.head else None
+        is_head_short = stream.heard > head
+        if is_head_short and not stream.head_had_its_turn:
+            stream.head_had_its_turn = True
+            return head
+        for index, session in enumerate(stream.behind):
+            if _can_take(session, head):
+                stream.behind = stream.behind[index + 1 :] + stream.behind[: index + 1]
+                stream.head_had_its_turn = False
+                return session.position
+        return head if is_head_short else None
 
     def take_reads(self, most: int) -> dict[str, int]:
         """What to read from the log next: for each of at most `most` users the seq to read after.
@@ -440,7 +468,7 @@ class Registry:
         while self._to_read and len(reads) < most:
             stream = next(iter(self._to_read))
             del self._to_read[stream]
-            position = self._next_position(stream)
+            position = self._take_position(stream)
             if position is not None:
                 stream.reading = True
                 reads[stream.user_id] = position
@@ -524,6 +552,7 @@ class Registry:
                 or session.stopped
                 or session.position != event.seq - 1
                 or session.under_way_bytes >= WINDOW_BYTES
+                or session.attachment.full
             ):
                 continue
             session.position = event.seq

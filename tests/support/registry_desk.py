@@ -1,0 +1,103 @@
+"""A registry at work, seen from where the service stands.
+
+`Desk` hands the registry what the log says, and writes down what goes to whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.registry import Attachment, Registry, ResumePoint, Session, State
+
+from tests.support.events import make_event
+
+EPOCH = "first-life"
+USER = "user_1"
+OTHER = "eta_updated"
+WANTED = "order_created"
+
+
+def event(seq: int, event_type: str = WANTED) -> NumberedEvent:
+    """An event of the user."""
+    return NumberedEvent(make_event(USER, event_type=event_type), seq)
+
+
+class Desk:
+    """A registry and one edge's stream; every session belongs to one user unless told otherwise.
+
+    Args:
+        most: How many sessions a user may have.
+
+    Attributes:
+        registry: The registry.
+        edge: The stream.
+        sent: What went out: session and seq, in order.
+    """
+
+    def __init__(self, most: int = 20) -> None:
+        self.registry = Registry(max_sessions_per_user=most, size_of_catalogue=17)
+        self.edge = Attachment("edge-1")
+        self.sent: list[tuple[int, int]] = []
+        self.generations = 0
+
+    def open(
+        self,
+        number: int,
+        types: Sequence[str] = ("*",),
+        *,
+        is_new: bool = True,
+        stopped: bool = False,
+        edge: Attachment | None = None,
+        user_id: str = USER,
+    ) -> Session:
+        """The command Open."""
+        self.generations += 1
+        session = self.registry.open(
+            edge or self.edge, number, self.generations, user_id, types, is_new=is_new, stopped=stopped
+        )
+        assert session is not None
+        return session
+
+    def start(
+        self, session: Session, last: int, after: int | None = None, floor: int = 0
+    ) -> tuple[int, bool]:
+        """Answer a read of heads; returns where the cursor stands and whether it goes on from `after`."""
+        wanted = None if after is None else ResumePoint(EPOCH, after)
+        started = self.registry.start(session, last, floor, EPOCH, wanted)
+        return started.seq, started.recovered
+
+    def live(self, number: int, last: int, types: Sequence[str] = ("*",)) -> Session:
+        """A session at the head."""
+        session = self.open(number, types)
+        self.start(session, last)
+        assert session.state is State.LIVE
+        return session
+
+    def announce(self, seq: int, event_type: str = WANTED) -> None:
+        """A commit is heard of."""
+        for _, sessions in self.registry.announce(USER, seq, event_type).by_edge:
+            self.sent += [(number, seq) for number in unpacked(sessions)]
+
+    def page(self, first: int, last: int, event_type: str = WANTED, size: int = 300) -> None:
+        """A page of the log arrives."""
+        page = [(event(seq, event_type), size) for seq in range(first, last + 1)]
+        for _, sessions, numbered, _ in self.registry.apply_page(USER, page):
+            self.sent += [(number, numbered.seq) for number in unpacked(sessions)]
+
+    def reads(self) -> dict[str, int]:
+        """What to read now."""
+        return self.registry.take_reads(50)
+
+    def state_of(self, session: Session) -> State:
+        """Where a session is."""
+        return session.state
+
+    def seqs_of(self, number: int) -> list[int]:
+        """What went to one session, in order."""
+        return [seq for session, seq in self.sent if session == number]
+
+
+def unpacked(sessions: bytes) -> list[int]:
+    """The numbers in `Delivery.sessions`."""
+    return [int.from_bytes(sessions[at : at + 4], "little") for at in range(0, len(sessions), 4)]
