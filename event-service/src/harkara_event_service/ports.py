@@ -208,8 +208,12 @@ class Outbox(Protocol):
         """
         ...
 
-    def catch_up(self, sessions: bytes, seq: int, text: bytes) -> None:
-        """Queue an event read from the log; the sessions' windows bound how much there is of it."""
+    def catch_up(self, sessions: bytes, seq: int, text: bytes) -> bool:
+        """Queue an event read from the log, whether or not the queue is full: its cursor has moved.
+
+        Returns:
+            False where the queue is full now, and no more should be read for it.
+        """
         ...
 
     def opened(self, session: int, generation: int, epoch: str, seq: int, *, recovered: bool) -> None:

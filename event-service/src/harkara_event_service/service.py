@@ -17,7 +17,7 @@ from harkara_catalogue.event_types import Catalogue
 
 from harkara_event_service.domain.acceptance import Draft, Emitter, Fault, accept
 from harkara_event_service.domain.event import Event, NumberedEvent, client_text
-from harkara_event_service.domain.registry import Attachment, Registry, ResumePoint, Session
+from harkara_event_service.domain.registry import Attachment, Registry, ResumePoint, Session, State
 from harkara_event_service.ports import (
     Chain,
     DisconnectReason,
@@ -33,6 +33,7 @@ _log = structlog.get_logger()
 READ_USERS = 50
 READ_EVENTS = 100
 READS_AT_ONCE = 2
+EVENTS_A_TURN = 100
 ADVANCED_SECONDS = 10.0
 _TEXT_AROUND_DATA_BYTES = 256
 
@@ -42,7 +43,7 @@ class Answer:
     """What became of one event.
 
     Args:
-        event_id: the event's id; empty where it failed and named none.
+        event_id: the event's id; empty where it was not accepted and named none.
         outcome: as the log says, or the fault for which it never came there.
     """
 
@@ -104,10 +105,7 @@ class Emitting:
         """
         sound = [event for event in judged if isinstance(event, Event)]
         outcomes = iter(await self._log.append(sound, deadline=deadline, chain=chain) if sound else ())
-        return [
-            Answer(each.event_id, next(outcomes)) if isinstance(each, Event) else Answer("", each)
-            for each in judged
-        ]
+        return [Answer(each.event_id, next(outcomes) if isinstance(each, Event) else each) for each in judged]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,23 +199,31 @@ class Delivering:
         """Read heads until the sessions that can wait have one, and start all of them."""
         pause = 0.05
         while opening:
-            try:
-                heads = await self._log.heads([request.user_id for _, request in opening])
-            except LogUnavailableError:
-                # A new connection is told to come back; one that is there already stays and waits.
-                for session, request in opening:
-                    if not request.must_continue and self._is_current(attachment, session, request):
-                        self._end(attachment, session, DisconnectReason.UNAVAILABLE)
-                opening = [
-                    (session, request)
-                    for session, request in opening
-                    if request.must_continue and self._is_current(attachment, session, request)
-                ]
-                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
-                pause = min(2 * pause, 1.0)
-            else:
+            heads = await self._heads([request.user_id for _, request in opening])
+            if heads is not None:
                 self._start_at(attachment, opening, heads)
                 return
+            # A new connection is told to come back; one that is there already stays and waits.
+            for session, request in opening:
+                if not request.must_continue and self._is_current(attachment, session, request):
+                    self._end(attachment, session, DisconnectReason.UNAVAILABLE)
+            opening = [
+                (session, request)
+                for session, request in opening
+                if request.must_continue and self._is_current(attachment, session, request)
+            ]
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
+            pause = min(2 * pause, 1.0)
+
+    async def _heads(self, user_ids: Sequence[str]) -> Heads | None:
+        """Read heads; None where that cannot be done now."""
+        try:
+            return await self._log.heads(user_ids)
+        except LogUnavailableError:
+            return None
+        except Exception:  # noqa: BLE001 - whatever it is, no session may wait for an answer for ever.
+            _log.exception("heads_failed")
+            return None
 
     def _start_at(
         self, attachment: Attachment, opening: Sequence[tuple[Session, OpenRequest]], heads: Heads
@@ -244,9 +250,11 @@ class Delivering:
 
     @staticmethod
     def _is_current(attachment: Attachment, session: Session, request: OpenRequest) -> bool:
-        """Whether the session is there still, and no later Open took this one's place."""
+        """Whether the session waits for this very Open: it was not closed, and no later one came."""
         return (
-            attachment.sessions.get(request.session) is session and session.generation == request.generation
+            attachment.sessions.get(request.session) is session
+            and session.generation == request.generation
+            and session.state is State.OPENING
         )
 
     def _end(self, attachment: Attachment, session: Session, reason: DisconnectReason) -> None:
@@ -322,36 +330,59 @@ class Delivering:
             if not reads:
                 self._reads_wanted.clear()
                 continue
-            try:
-                pages = await self._log.read(reads, READ_EVENTS)
-            except LogUnavailableError:
+            pages = await self._read(reads)
+            if pages is None:
                 self._registry.give_back(reads)
+                self._wake_readers()
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
                 pause = min(2 * pause, 1.0)
-            except BaseException:
-                self._registry.give_back(reads)
-                raise
             else:
                 pause = 0.05
-                self._apply(reads, pages)
+                await self._apply_all(reads, pages)
 
-    def _apply(self, reads: Mapping[str, int], pages: Mapping[str, Sequence[NumberedEvent]]) -> None:
+    async def _read(self, reads: Mapping[str, int]) -> Mapping[str, Sequence[NumberedEvent]] | None:
+        """Read pages; None where that cannot be done now."""
+        try:
+            return await self._log.read(reads, READ_EVENTS)
+        except LogUnavailableError:
+            return None
+        except Exception:  # noqa: BLE001 - what one user's rows do must not end everybody's catch-up.
+            _log.exception("read_failed", users=len(reads))
+            return None
+
+    async def _apply_all(
+        self, reads: Mapping[str, int], pages: Mapping[str, Sequence[NumberedEvent]]
+    ) -> None:
+        """Apply a page for each user, and let others in between: thousands of events hold the loop for long.
+
+        A page says what the log holds, so it is as true after a turn of the loop as before. Only
+        within one user's page nothing may come in between.
+        """
+        count = 0
         for user_id, position in reads.items():
             page = pages.get(user_id, ())
-            if not page or page[0].seq != position + 1:
-                lost = self._registry.take_lost(user_id, position, page[0].seq if page else None)
-                for session in lost:
-                    self._end(session.attachment, session, DisconnectReason.RESUME_LOST)
-            texts: dict[int, bytes] = {}
-            sized = [(numbered, len(numbered.event.data) + _TEXT_AROUND_DATA_BYTES) for numbered in page]
-            for attachment, sessions, numbered, is_live in self._registry.apply_page(user_id, sized):
-                text = texts.get(numbered.seq)
-                if text is None:
-                    text = texts[numbered.seq] = client_text(numbered)
-                if is_live:
-                    self._deliver(attachment, sessions, numbered.seq, text)
-                else:
-                    self._outboxes[attachment].catch_up(sessions, numbered.seq, text)
+            self._apply(user_id, position, page)
+            self._wake_readers()
+            count += len(page)
+            if count >= EVENTS_A_TURN:
+                count = 0
+                await asyncio.sleep(0)
+
+    def _apply(self, user_id: str, position: int, page: Sequence[NumberedEvent]) -> None:
+        if not page or page[0].seq != position + 1:
+            lost = self._registry.take_lost(user_id, position, page[0].seq if page else None)
+            for session in lost:
+                self._end(session.attachment, session, DisconnectReason.RESUME_LOST)
+        texts: dict[int, bytes] = {}
+        sized = [(numbered, _text_bytes(numbered)) for numbered in page]
+        for attachment, sessions, numbered, is_live in self._registry.apply_page(user_id, sized):
+            text = texts.get(numbered.seq)
+            if text is None:
+                text = texts[numbered.seq] = client_text(numbered)
+            if is_live:
+                self._deliver(attachment, sessions, numbered.seq, text)
+            elif not self._outboxes[attachment].catch_up(sessions, numbered.seq, text):
+                self._registry.fill(attachment)
 
     async def _tell_advanced(self) -> None:
         while True:
@@ -383,3 +414,9 @@ class Delivering:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _text_bytes(numbered: NumberedEvent) -> int:
+    """How long the event's text is, about: without making it, for most of a page may be for nobody."""
+    data = numbered.event.data
+    return (len(data) if data.isascii() else len(data.encode())) + _TEXT_AROUND_DATA_BYTES

@@ -12,8 +12,8 @@ from harkara_event_service.ports import DisconnectReason
 
 FULL_BYTES = 8 * 1024 * 1024
 MESSAGE_BYTES = 1024 * 1024
-_AROUND_BYTES = 24
-"""What an item costs on the wire and in the queue besides its own bytes, about."""
+_AROUND_BYTES = 32
+"""What an item costs on the wire and in the queue besides its own bytes, from above."""
 
 _REASONS = {
     DisconnectReason.TOO_MANY_CONNECTIONS: pb.DISCONNECT_REASON_TOO_MANY_CONNECTIONS,
@@ -25,11 +25,17 @@ _REASONS = {
 class AttachOutbox:
     """Implements `ports.Outbox` for one stream.
 
-    Live events are refused past 8 MiB: their sessions are then behind and read the log. All else is
-    bounded elsewhere (by what the edge asks for, and by each session's catch-up window) and is taken.
+    Live events are refused past 8 MiB: their sessions are then behind and read the log. Events read from
+    the log are taken, and past 8 MiB no more are read, so that those under way come on top at most. All
+    else is bounded by what the edge asks for.
 
     Args:
         on_room: called when a queue that refused something is half empty again.
+
+    Attributes:
+        is_drained: whether the word that this replica stops was taken, with all that stood before it.
+        refused_count: how many live events were refused.
+        delivered_count: how many events were taken.
     """
 
     def __init__(self, on_room: Callable[[], None]) -> None:
@@ -39,6 +45,7 @@ class AttachOutbox:
         self._bytes = 0
         self._refused = False
         self._filled = asyncio.Event()
+        self.is_drained = False
         self.refused_count = 0
         self.delivered_count = 0
 
@@ -48,11 +55,18 @@ class AttachOutbox:
             self._refused = True
             self.refused_count += 1
             return False
-        self.catch_up(sessions, seq, text)
+        self._add(sessions, seq, text)
         return True
 
-    def catch_up(self, sessions: bytes, seq: int, text: bytes) -> None:
+    def catch_up(self, sessions: bytes, seq: int, text: bytes) -> bool:
         """See `ports.Outbox.catch_up`."""
+        self._add(sessions, seq, text)
+        if self._bytes < FULL_BYTES:
+            return True
+        self._refused = True
+        return False
+
+    def _add(self, sessions: bytes, seq: int, text: bytes) -> None:
         self._items.append((sessions, seq, text))
         self._bytes += len(sessions) + len(text) + _AROUND_BYTES
         self._filled.set()
@@ -112,7 +126,7 @@ class AttachOutbox:
             item_bytes = (
                 len(first[0]) + len(first[2]) + _AROUND_BYTES
                 if isinstance(first, tuple)
-                else first.ByteSize() + 4
+                else first.ByteSize() + _AROUND_BYTES
             )
             if size and size + item_bytes > MESSAGE_BYTES:
                 break
@@ -124,6 +138,7 @@ class AttachOutbox:
                 self.delivered_count += 1
             else:
                 add().CopyFrom(first)
+                self.is_drained = self.is_drained or first.HasField("drain")
                 advanced = len(first.advanced.sessions) if first.HasField("advanced") else 0
                 self._bytes -= 14 * advanced or _AROUND_BYTES
             items.popleft()

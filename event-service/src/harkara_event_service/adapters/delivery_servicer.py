@@ -42,12 +42,12 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         self._delivering = delivering
         self._metrics = metrics
         self._replica = secrets.token_hex(8)
-        self._draining = asyncio.Event()
+        self._is_draining = False
 
     def drain(self) -> None:
         """Tell every edge that this replica stops, and end the streams once that is written."""
         self._delivering.drain()
-        self._draining.set()
+        self._is_draining = True
 
     # grpc.aio takes a coroutine that writes as well as a generator; the stubs know the generator only.
     async def Attach(  # type: ignore[override]  # noqa: N802 - the contract's name.
@@ -56,7 +56,13 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         """See the contract."""
         del request_iterator
         loop = asyncio.get_running_loop()
-        first: Any = await context.read()
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                first: Any = await context.read()
+        except TimeoutError:
+            raise _silent() from None
+        if self._is_draining:
+            raise _stopping()
         if first is END_OF_STREAM:
             return
         if not EDGE_NAME.match(first.edge):
@@ -136,7 +142,11 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         outbox: AttachOutbox,
         context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse],
     ) -> None:
-        """Write what is ready, and a tick after each silent second, until the drain is told."""
+        """Write what is ready, and a tick after each silent second.
+
+        Raises:
+            StatusError: UNAVAILABLE once the drain, and all that stood before it, is written.
+        """
         while True:
             try:
                 async with asyncio.timeout(TICK_SECONDS):
@@ -146,8 +156,8 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             response = outbox.take()
             await context.write(response)
             self._metrics.deliveries.inc(len(response.items))
-            if self._draining.is_set() and not outbox.take().items:
-                return
+            if outbox.is_drained:
+                raise _stopping()
 
     async def GetStats(  # noqa: N802 - the contract's name.
         self, request: pb.GetStatsRequest, context: aio.ServicerContext[Any, Any]
@@ -183,7 +193,15 @@ class _Pulse:
             if self._loop.time() - self._heard_at > SILENCE_SECONDS:
                 await asyncio.sleep(TICK_SECONDS / 2)
                 if self._loop.time() - self._heard_at > SILENCE_SECONDS:
-                    raise StatusError(grpc.StatusCode.UNAVAILABLE, "the edge was silent for 3 seconds")
+                    raise _silent()
+
+
+def _silent() -> StatusError:
+    return StatusError(grpc.StatusCode.UNAVAILABLE, "the edge was silent for 3 seconds")
+
+
+def _stopping() -> StatusError:
+    return StatusError(grpc.StatusCode.UNAVAILABLE, "this replica stops")
 
 
 def user_hash(user_id: str) -> int:

@@ -42,11 +42,13 @@ class Fault(msgspec.Struct, frozen=True):
         field: the field of EventDraft, with the path inside `data` where known; empty where no single
             field is at fault.
         message: for people.
+        event_id: as the draft names it; empty where it names none.
     """
 
     code: FaultCode
     field: str
     message: str
+    event_id: str = ""
 
 
 class Emitter(msgspec.Struct, frozen=True):
@@ -109,7 +111,7 @@ def accept(
         or _fault_of_data(catalogue, draft)
     )
     if fault is not None:
-        return fault
+        return msgspec.structs.replace(fault, event_id=draft.event_id)
     return Event(
         event_id=draft.event_id or fresh_id,
         user_id=draft.user_id,
