@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -46,7 +47,6 @@ class Tally:
     last_at: float = 0.0
     goal: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)
-    latencies: list[float] = field(default_factory=list)
 
 
 class Client(asyncio.Protocol):
@@ -63,10 +63,10 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker.
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast("asyncio.Transport", transport)
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
+        self._transport.write(
             f"GET {self._path} HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
@@ -74,6 +74,8 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._tally.lost += 1
+        if self._state < 3:
+            self._tally.ready.set()
 
     def data_received(self, data: bytes) -> None:
         if self._buffer:
@@ -110,6 +112,7 @@ class Client(asyncio.Protocol):
                 break
             if self._state == 3:
                 self._count(data, start, end)
+                self._tally.last_at = time.monotonic()
             else:
                 self._advance(json.loads(data[start:end]))
             at = end
@@ -127,7 +130,6 @@ class Client(asyncio.Protocol):
         self._seq = seq
         tally.events += 1
         if tally.events == tally.goal:
-            tally.last_at = time.monotonic()
             tally.reached.set()
 
     def _advance(self, message: dict[str, object]) -> None:

@@ -127,4 +127,5 @@ def _show(report: "Report", name: str, title: str, *, as_json: bool) -> None:
     if as_json:
         put(to_json(report, name))
     else:
-        show(report, title, Console())
+        # A pipe has no width to fit into.
+        show(report, title, Console(width=None if sys.stdout.isatty() else 140))
