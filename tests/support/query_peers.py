@@ -1,4 +1,4 @@
-"""A real query-service in this process, between real gRPC peers that a test scripts; a wire that can be cut.
+"""A real query-service in this process, between real gRPC peers that a test scripts.
 
 The peers speak the real protos; what they answer is the test's. Tests of the whole mesh run the real
 services instead.
@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from harkara_query_service.wiring import Bound, serve
 from harkara_servicekit.grpc_server import bind, create_server
 from pydantic import SecretStr
 
+_NUMBERS = count()
+
 CREDENTIAL = "internal-token-of-the-query-service"
 
 
@@ -37,6 +40,7 @@ class AuthPeer(auth_service_pb2_grpc.AuthServiceServicer):
     Attributes:
         answers: Token → answer, or the status to end with.
         asked: The tokens asked about, in order.
+        was_asked: Set by the first question.
         credentials: Who asked.
         gate: While it is clear, answers wait.
     """
@@ -44,6 +48,7 @@ class AuthPeer(auth_service_pb2_grpc.AuthServiceServicer):
     def __init__(self) -> None:
         self.answers: dict[str, auth.AuthenticateResponse | grpc.StatusCode] = {}
         self.asked: list[str] = []
+        self.was_asked = asyncio.Event()
         self.credentials: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -57,8 +62,8 @@ class AuthPeer(auth_service_pb2_grpc.AuthServiceServicer):
         expires_in: float = 3600,
         token: str | None = None,
     ) -> str:
-        """Let somebody in; return the token, `token-of-<user_id>` unless given."""
-        token = token or f"token-of-{user_id}"
+        """Let somebody in; return the token: unless given, one that nobody had before."""
+        token = token or f"token-{next(_NUMBERS)}-of-{user_id}"
         answer = auth.AuthenticateResponse(kind=kind, user_id=user_id, role=role)
         answer.expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=expires_in))
         self.answers[token] = answer
@@ -71,6 +76,7 @@ class AuthPeer(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> auth.AuthenticateResponse:
         """Answer from the table."""
         self.asked.append(request.token)
+        self.was_asked.set()
         self.credentials.append(_credential(context))
         await self.gate.wait()
         answer = self.answers.get(request.token, grpc.StatusCode.UNAUTHENTICATED)
@@ -131,8 +137,23 @@ class EventPeer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         await context.abort(grpc.StatusCode.PERMISSION_DENIED, "refused")
 
 
+def auth_server_of(peer: AuthPeer) -> aio.Server:
+    """A server, not yet started, in which that peer answers."""
+    server = create_server()
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(peer, server)
+    return server
+
+
+def event_server_of(peer: EventPeer) -> aio.Server:
+    """A server, not yet started, in which that peer answers."""
+    server = create_server()
+    delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(peer, server)
+    return server
+
+
 @contextlib.asynccontextmanager
-async def _listening(server: aio.Server) -> AsyncIterator[str]:
+async def listening(server: aio.Server) -> AsyncIterator[str]:
+    """Run a server on a free port of this machine; yield its `host:port`."""
     address = bind(server, "127.0.0.1:0")
     await server.start()
     try:
@@ -151,6 +172,7 @@ class QueryMesh:
         events: The replicas of its event-service.
         http: A client with no token.
         auth_server: What `auth` runs in; stopping it takes the auth-service away.
+        stop: Set, it ends the service.
         event_servers: The same for `events`.
     """
 
@@ -159,6 +181,7 @@ class QueryMesh:
     events: list[EventPeer]
     http: httpx.AsyncClient
     auth_server: aio.Server
+    stop: asyncio.Event
     event_servers: list[aio.Server] = field(default_factory=list)
 
     async def get(self, path: str, token: str | None = None, **headers: str) -> httpx.Response:
@@ -167,6 +190,26 @@ class QueryMesh:
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
         return await self.http.get(path, headers=sent)
+
+
+def credential_file(folder: Path) -> Path:
+    """A file with the query-service's credential."""
+    path = folder / "query-service.token"
+    path.touch(mode=0o600)
+    path.write_text(CREDENTIAL)
+    return path
+
+
+def query_settings(dsn: str, folder: Path, **settings: Any) -> QueryServiceSettings:
+    """Settings of a query-service on free ports.
+
+    Args:
+        dsn: Its database.
+        folder: Where its credential's file goes.
+        settings: Further settings.
+    """
+    given = {"listen_address": "127.0.0.1:0", "ops_address": "127.0.0.1:0", **settings}
+    return QueryServiceSettings(postgres_dsn=SecretStr(dsn), credential_file=credential_file(folder), **given)
 
 
 @contextlib.asynccontextmanager
@@ -181,41 +224,24 @@ async def running_query_service(
         replicas: How many event-services it asks.
         settings: Further settings.
     """
-    credential_file = folder / "query-service.token"
-    credential_file.touch(mode=0o600)
-    credential_file.write_text(CREDENTIAL)
     async with contextlib.AsyncExitStack() as stack:
         auth_peer = AuthPeer()
-        auth_server = create_server()
-        auth_service_pb2_grpc.add_AuthServiceServicer_to_server(auth_peer, auth_server)
-        auth_target = await stack.enter_async_context(_listening(auth_server))
+        auth_server = auth_server_of(auth_peer)
+        auth_target = await stack.enter_async_context(listening(auth_server))
         events = [EventPeer(f"replica-{number}") for number in range(replicas)]
-        event_servers = [create_server() for _ in events]
-        event_targets = []
-        for peer, server in zip(events, event_servers, strict=True):
-            delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(peer, server)
-            event_targets.append(await stack.enter_async_context(_listening(server)))
-        given = {
-            "listen_address": "127.0.0.1:0",
-            "ops_address": "127.0.0.1:0",
-            "auth_target": auth_target,
-            "event_targets": tuple(event_targets),
-            **settings,
-        }
-        bound = await stack.enter_async_context(
-            _serving(
-                QueryServiceSettings(postgres_dsn=SecretStr(dsn), credential_file=credential_file, **given)
-            )
-        )
+        event_servers = [event_server_of(peer) for peer in events]
+        event_targets = [await stack.enter_async_context(listening(server)) for server in event_servers]
+        given = {"auth_target": auth_target, "event_targets": tuple(event_targets), **settings}
+        stop = asyncio.Event()
+        bound = await stack.enter_async_context(_serving(query_settings(dsn, folder, **given), stop))
         http = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"http://{bound.listen_address}", timeout=20)
         )
-        yield QueryMesh(bound, auth_peer, events, http, auth_server, event_servers)
+        yield QueryMesh(bound, auth_peer, events, http, auth_server, stop, event_servers)
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: QueryServiceSettings) -> AsyncIterator[Bound]:
-    stop = asyncio.Event()
+async def _serving(settings: QueryServiceSettings, stop: asyncio.Event) -> AsyncIterator[Bound]:
     started: asyncio.Future[Bound] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(settings, stop, started.set_result))
     first: set[asyncio.Future[Any]] = {task, started}
@@ -227,72 +253,3 @@ async def _serving(settings: QueryServiceSettings) -> AsyncIterator[Bound]:
     finally:
         stop.set()
         await task
-
-
-class TcpWire:
-    """A TCP way to somewhere, which can be frozen (nothing passes, nothing ends) and cut.
-
-    Args:
-        host: Where it leads.
-        port: Where it leads.
-    """
-
-    def __init__(self, host: str, port: int) -> None:
-        self._to = (host, port)
-        self._open = asyncio.Event()
-        self._open.set()
-        self._pumps: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> int:
-        """Listen, and return the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    def freeze(self) -> None:
-        """Let nothing pass from now on, new connections included."""
-        self._open.clear()
-
-    def thaw(self) -> None:
-        """Let everything pass again."""
-        self._open.set()
-
-    async def cut(self) -> None:
-        """End every connection; new ones are taken again."""
-        for pump in list(self._pumps):
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
-
-    async def stop(self) -> None:
-        """End every connection and take no more."""
-        if self._server is not None:
-            self._server.close()
-        await self.cut()
-
-    async def _accept(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._connect(near, near_out))
-        self._pumps.add(task)
-        task.add_done_callback(self._pumps.discard)
-
-    async def _connect(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
-        far_out: asyncio.StreamWriter | None = None
-        try:
-            await self._open.wait()
-            far, far_out = await asyncio.open_connection(*self._to)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(near, far_out))
-                both.create_task(self._pump(far, near_out))
-        except* OSError:
-            pass  # One of the two ends went away.
-        finally:
-            for out in (near_out, far_out):
-                if out is not None:
-                    out.transport.abort()
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while chunk := await source.read(65536):
-            await self._open.wait()
-            sink.write(chunk)
-            await sink.drain()
-        sink.close()

@@ -12,10 +12,11 @@ import structlog
 from harkara_catalogue.catalogue_file import CatalogueFileError, load_catalogue
 from harkara_schema.errors import SchemaVersionError
 from harkara_schema.version import require_current_async
+from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
 from harkara_servicekit.http_server import HttpServer
 from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.settings import SettingsError, read_secret_file, split_address
+from harkara_servicekit.settings import SettingsError, split_address
 from prometheus_client import CollectorRegistry
 
 from harkara_query_service.adapters.audit_log import StructlogAudit
@@ -64,7 +65,7 @@ async def serve(
         SettingsError: a file that the settings name cannot be used, or the tables are of an older release.
         OSError: an address cannot be had.
     """
-    credential = read_secret_file(settings.credential_file)
+    credential = Credential(settings.credential_file)
     try:
         known_types = load_catalogue(settings.catalogue_file).types.keys()
     except CatalogueFileError as error:
@@ -82,9 +83,9 @@ async def serve(
     stopping = False
 
     async with contextlib.AsyncExitStack() as closing:
-        auth_channel = open_channel(settings.auth_target, credential)
+        auth_channel = open_channel(settings.auth_target)
         closing.push_async_callback(auth_channel.close, None)
-        event_channels = [open_channel(target, credential) for target in settings.event_targets]
+        event_channels = [open_channel(target) for target in settings.event_targets]
         for channel in event_channels:
             closing.push_async_callback(channel.close, None)
         history = PostgresHistory(
@@ -97,9 +98,9 @@ async def serve(
             deadline_seconds=settings.pool_wait_seconds + settings.statement_seconds + 1,
         )
         closing.push_async_callback(history.close)
-        verifier = AuthClient(auth_channel, clock=_now, monotonic=time.monotonic)
+        verifier = AuthClient(auth_channel, credential, clock=_now, monotonic=time.monotonic)
         closing.push_async_callback(verifier.close)
-        stats = EventStats(event_channels, clock=_now, monotonic=time.monotonic)
+        stats = EventStats(event_channels, credential, clock=_now, monotonic=time.monotonic)
         closing.push_async_callback(stats.close)
         service = QueryService(
             history=history,

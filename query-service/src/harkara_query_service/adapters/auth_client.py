@@ -15,6 +15,7 @@ import grpc
 from grpc import aio
 from harkara.auth.v1 import auth_service_pb2 as auth
 from harkara.auth.v1.auth_service_pb2_grpc import AuthServiceStub
+from harkara_servicekit.credential import Credential
 
 from harkara_query_service.domain.access import Reader
 from harkara_query_service.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
@@ -36,15 +37,22 @@ class AuthClient:
     """`TokenVerifier` on the auth-service's Authenticate.
 
     Args:
-        channel: To the auth-service, with our own credential.
+        channel: To the auth-service.
+        credential: Our own.
         clock: Now, in UTC: for the ends of tokens.
         monotonic: Seconds that never go back: for the age of answers.
     """
 
     def __init__(
-        self, channel: aio.Channel, *, clock: Callable[[], datetime], monotonic: Callable[[], float]
+        self,
+        channel: aio.Channel,
+        credential: Credential,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
     ) -> None:
         self._stub = AuthServiceStub(channel)
+        self._credential = credential
         self._clock = clock
         self._monotonic = monotonic
         # In the order of arrival, which is nearly that of expiry.
@@ -81,7 +89,9 @@ class AuthClient:
         asked_at = self._monotonic()
         try:
             answer = await self._stub.Authenticate(
-                auth.AuthenticateRequest(token=token), timeout=_CALL_SECONDS
+                auth.AuthenticateRequest(token=token),
+                timeout=_CALL_SECONDS,
+                metadata=self._credential.metadata(),
             )
         except aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:

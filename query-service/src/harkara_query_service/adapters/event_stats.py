@@ -13,6 +13,7 @@ import structlog
 from grpc import aio
 from harkara.event.v1 import delivery_service_pb2 as delivery
 from harkara.event.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from harkara_servicekit.credential import Credential
 
 from harkara_query_service.domain.counts import LiveStats, ReplicaStats, unite
 from harkara_query_service.domain.errors import UnavailableError
@@ -34,7 +35,8 @@ class EventStats:
     """`StatsSource` on GetStats of every replica.
 
     Args:
-        channels: One to each replica, with our own credential.
+        channels: One to each replica.
+        credential: Our own.
         clock: Now, in UTC: what the answer is stamped with.
         monotonic: Seconds that never go back: for the age of the answer.
     """
@@ -42,11 +44,13 @@ class EventStats:
     def __init__(
         self,
         channels: Sequence[aio.Channel],
+        credential: Credential,
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
     ) -> None:
         self._stubs = [DeliveryServiceStub(channel) for channel in channels]
+        self._credential = credential
         self._clock = clock
         self._monotonic = monotonic
         self._known: tuple[LiveStats, float] | None = None
@@ -87,7 +91,9 @@ class EventStats:
         return stats
 
     async def _ask_one(self, stub: "DeliveryServiceAsyncStub") -> ReplicaStats:
-        answer = await stub.GetStats(delivery.GetStatsRequest(), timeout=_CALL_SECONDS)
+        answer = await stub.GetStats(
+            delivery.GetStatsRequest(), timeout=_CALL_SECONDS, metadata=self._credential.metadata()
+        )
         return ReplicaStats(
             replica=answer.replica,
             connections=answer.connections,
