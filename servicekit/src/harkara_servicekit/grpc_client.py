@@ -10,7 +10,7 @@ from typing import Any
 
 from grpc import aio
 
-from harkara_servicekit.grpc_server import MAX_MESSAGE_BYTES
+from harkara_servicekit.grpc_server import CALLER_REFUSED, MAX_MESSAGE_BYTES
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -91,3 +91,8 @@ def open_channel(target: str, credential: str | None = None) -> aio.Channel:
             shape(credential) for shape in (_OnUnaryUnary, _OnUnaryStream, _OnStreamUnary, _OnStreamStream)
         ]
     return aio.insecure_channel(target, options=list(_OPTIONS), interceptors=interceptors)
+
+
+def is_caller_refused(error: aio.AioRpcError) -> bool:
+    """Whether the other side's `Guard` refused our own credential, and not what the call asked about."""
+    return any(tuple(pair) == CALLER_REFUSED for pair in error.trailing_metadata() or ())

@@ -33,6 +33,10 @@ OPEN_METHODS = frozenset(
 )
 """Methods that need no credential: health, and reflection where it is served at all."""
 
+CALLER_REFUSED = ("harkara-refused", "caller")
+"""Trailing metadata of a call that a `Guard` refused: the caller's own credential is at fault, and not
+what the call asks about."""
+
 END_OF_STREAM: Any = aio.EOF  # type: ignore[attr-defined]  # not in the stubs
 """What `context.read()` returns once the caller has ended its side."""
 
@@ -212,7 +216,7 @@ def _refusing(handler: Handler, refusal: StatusError) -> Handler:
     """A handler of the same shape that only ends the call."""
 
     async def refuse(_: Any, context: aio.ServicerContext[Any, Any]) -> None:
-        await context.abort(refusal.code, refusal.message)
+        await context.abort(refusal.code, refusal.message, (CALLER_REFUSED,))
 
     return _remade(handler, refuse)
 

@@ -21,6 +21,7 @@ from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1 import auth_service_pb2_grpc as pb_grpc
 from harkara_catalogue.event_types import Catalogue
 from harkara_servicekit.credential import Credential
+from harkara_servicekit.grpc_client import is_caller_refused
 
 from harkara_event_service.domain.acceptance import Emitter
 from harkara_event_service.ports import (
@@ -41,6 +42,9 @@ _KINDS = {
     pb.PRINCIPAL_KIND_SERVICE: CallerKind.SERVICE,
     pb.PRINCIPAL_KIND_INTERNAL: CallerKind.INTERNAL,
 }
+
+
+_REFUSALS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 
 class _Kept:
@@ -102,7 +106,10 @@ class AuthServiceCredentials:
                 metadata=self._credential.metadata(),
             )
         except aio.AioRpcError as error:
-            if error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
+            if not is_caller_refused(error) and error.code() in {
+                grpc.StatusCode.UNAUTHENTICATED,
+                grpc.StatusCode.PERMISSION_DENIED,
+            }:
                 self._kept.pop(key, None)
                 raise CredentialRefusedError from None
             raise CredentialsUnavailableError(error.code().name) from None

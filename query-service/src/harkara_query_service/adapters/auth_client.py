@@ -16,6 +16,7 @@ from grpc import aio
 from harkara.auth.v1 import auth_service_pb2 as auth
 from harkara.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from harkara_servicekit.credential import Credential
+from harkara_servicekit.grpc_client import is_caller_refused
 
 from harkara_query_service.domain.access import Reader
 from harkara_query_service.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
@@ -94,6 +95,8 @@ class AuthClient:
                 metadata=self._credential.metadata(),
             )
         except aio.AioRpcError as error:
+            if is_caller_refused(error):
+                raise UnavailableError(AUTH_SERVICE) from error
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 raise UnauthenticatedError from None
             if error.code() is grpc.StatusCode.PERMISSION_DENIED:

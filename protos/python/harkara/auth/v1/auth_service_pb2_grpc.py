@@ -28,7 +28,8 @@ if _version_not_supported:
 class AuthServiceStub:
     """Verifies tokens. Internal: the caller's credential ("authorization: Bearer TOKEN") must be that of
     the edge, the event-service or the query-service; missing or bad UNAUTHENTICATED, another's
-    PERMISSION_DENIED.
+    PERMISSION_DENIED, both with the trailing metadata "harkara-refused: caller", which tells them from
+    an answer about the token asked about.
     """
 
     def __init__(self, channel):
@@ -52,7 +53,8 @@ class AuthServiceStub:
 class AuthServiceServicer:
     """Verifies tokens. Internal: the caller's credential ("authorization: Bearer TOKEN") must be that of
     the edge, the event-service or the query-service; missing or bad UNAUTHENTICATED, another's
-    PERMISSION_DENIED.
+    PERMISSION_DENIED, both with the trailing metadata "harkara-refused: caller", which tells them from
+    an answer about the token asked about.
     """
 
     def Authenticate(self, request, context):
@@ -97,7 +99,8 @@ def add_AuthServiceServicer_to_server(servicer, server):
 class AuthService:
     """Verifies tokens. Internal: the caller's credential ("authorization: Bearer TOKEN") must be that of
     the edge, the event-service or the query-service; missing or bad UNAUTHENTICATED, another's
-    PERMISSION_DENIED.
+    PERMISSION_DENIED, both with the trailing metadata "harkara-refused: caller", which tells them from
+    an answer about the token asked about.
     """
 
     @staticmethod

@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class AuthServiceStub:
     """Verifies tokens. Internal: the caller's credential ("authorization: Bearer TOKEN") must be that of
     the edge, the event-service or the query-service; missing or bad UNAUTHENTICATED, another's
-    PERMISSION_DENIED.
+    PERMISSION_DENIED, both with the trailing metadata "harkara-refused: caller", which tells them from
+    an answer about the token asked about.
     """
 
     @_typing.overload
@@ -51,7 +52,8 @@ class AuthServiceStub:
 class AuthServiceAsyncStub(AuthServiceStub):
     """Verifies tokens. Internal: the caller's credential ("authorization: Bearer TOKEN") must be that of
     the edge, the event-service or the query-service; missing or bad UNAUTHENTICATED, another's
-    PERMISSION_DENIED.
+    PERMISSION_DENIED, both with the trailing metadata "harkara-refused: caller", which tells them from
+    an answer about the token asked about.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -69,7 +71,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Verifies tokens. Internal: the caller's credential ("authorization: Bearer TOKEN") must be that of
     the edge, the event-service or the query-service; missing or bad UNAUTHENTICATED, another's
-    PERMISSION_DENIED.
+    PERMISSION_DENIED, both with the trailing metadata "harkara-refused: caller", which tells them from
+    an answer about the token asked about.
     """
 
     @_abc_1.abstractmethod

@@ -143,7 +143,7 @@ class EventDraft(_message.Message):
     ALREADY_EXISTS.
     """
     collapse_key: _builtins.str
-    """Optional. 1 to 64 printable ASCII characters; only on events of level low. Stored; without
+    """Optional. 1 to 64 printable ASCII characters without blanks; only on events of level low. Stored; without
     effect for now.
     """
     storage: Global___Storage.ValueType
