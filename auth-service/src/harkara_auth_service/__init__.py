@@ -1,0 +1,1 @@
+"""Knows the users and says whom a token speaks for."""

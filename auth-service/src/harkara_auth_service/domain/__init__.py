@@ -1,0 +1,1 @@
+"""The rules: pure, time and all else that varies are arguments."""
