@@ -1,0 +1,56 @@
+"""Hears of users' changes as they are committed, by LISTEN. It only makes things sooner.
+
+Who misses a notification (a lost connection, a pool in between that cannot LISTEN) reads the change within
+the second anyway. So nothing here is retried with care, and nothing is reported but in the debug log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from harkara_auth_service.adapters.postgres_session import TCP_SETTINGS
+from harkara_auth_service.adapters.postgres_users import CHANGES_CHANNEL
+
+RECONNECT_SECONDS: Final = 1.0
+
+_LISTEN: Final = sql.SQL("LISTEN {}").format(sql.Identifier(CHANGES_CHANNEL))
+_log = structlog.get_logger()
+
+
+async def listen(dsn: str, wake: Callable[[], None]) -> None:
+    """Call `wake` whenever users changed; for ever. Cancelling it closes the connection.
+
+    Args:
+        dsn: a libpq URL.
+        wake: cheap, and harmless when called once too often.
+    """
+    while True:
+        try:
+            async with await _connect(dsn) as connection:
+                await connection.execute(_LISTEN)
+                # What changed before we listened was not told.
+                wake()
+                async for _ in connection.notifies():
+                    wake()
+        except psycopg.Error as error:
+            _log.debug("listen_failed", error=type(error).__name__, sqlstate=error.sqlstate)
+        await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def _connect(dsn: str) -> psycopg.AsyncConnection:
+    connecting = asyncio.create_task(psycopg.AsyncConnection.connect(dsn, autocommit=True, **TCP_SETTINGS))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # A connect that is cancelled half-way leaves its socket open for the collector, and the server
+        # waiting on it for a minute. It is bounded, so it is waited for.
+        with suppress(psycopg.Error):
+            await (await connecting).close()
+        raise
