@@ -1,0 +1,1 @@
+"""Terminates the WebSockets of phones and browsers."""

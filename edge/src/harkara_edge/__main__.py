@@ -1,0 +1,27 @@
+"""`python -m harkara_edge`: one edge worker."""
+
+from __future__ import annotations
+
+import sys
+
+import uvloop
+from harkara_servicekit import logs, runner
+from harkara_servicekit.settings import load
+
+from harkara_edge.settings import EdgeSettings
+from harkara_edge.wiring import serve
+
+
+def main() -> int:
+    """Run a worker until a signal asks it to stop; return the exit status."""
+    settings = load(EdgeSettings)
+    logs.configure("edge", settings.log_level, settings.log_format)
+    return runner.run(
+        lambda stop: serve(settings, stop),
+        shutdown_seconds=settings.shutdown_seconds,
+        loop_factory=uvloop.new_event_loop if settings.loop == "uvloop" else None,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One job each: the sockets, the Attach stream, the auth-service."""

@@ -1,0 +1,317 @@
+"""The Attach stream: commands up, what follows from them down, opened again for ever.
+
+Commands of one turn of the loop leave as one message. An answer is handled whole before the next one is
+read, in the order of its items; deliveries that name the same sessions one after the other are handed
+on together. While there is no stream, commands are dropped: the next one starts with an `Open` for each
+session.
+
+Death is noticed by silence, counted in looks and not read off a clock: a loop that itself was held for
+three seconds has not looked, and finds what came meanwhile first.
+
+What does not belong here: what a session does with an answer (`service`, `domain.session`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+import structlog
+from grpc import aio
+from harkara.event.v1 import delivery_service_pb2 as pb
+from harkara.event.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+
+from harkara_edge.adapters.credential import Credential
+from harkara_edge.domain.commands import AddTypes, DisconnectReason, OpenCursor, RemoveTypes
+from harkara_edge.metrics import Metrics
+from harkara_edge.service import EdgeService
+
+MAX_MESSAGE_BYTES: Final = 900 * 1024
+"""Of one message, by an estimate from above; the contract allows 1 MiB."""
+
+MAX_QUEUED_BYTES: Final = 32 * 1024 * 1024
+"""Commands that wait while the other side reads nothing; more, and the stream is given up."""
+
+TICK_SECONDS: Final = 1.0
+SILENT_TICKS: Final = 3
+SOCKETS_IN_A_TURN: Final = 512
+_COMMAND_BYTES: Final = 64
+_SESSION_BYTES: Final = 4
+
+_REASONS: Final = {
+    pb.DISCONNECT_REASON_TOO_MANY_CONNECTIONS: DisconnectReason.TOO_MANY_CONNECTIONS,
+    pb.DISCONNECT_REASON_RESUME_LOST: DisconnectReason.RESUME_LOST,
+    pb.DISCONNECT_REASON_UNAVAILABLE: DisconnectReason.UNAVAILABLE,
+}
+
+Call = aio.StreamStreamCall[pb.AttachRequest, pb.AttachResponse]
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class StreamEndedError(Exception):
+    """An Attach stream is no more.
+
+    Args:
+        why: For the log.
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+class AttachStream:
+    """This worker's stream.
+
+    Args:
+        channel: To the event-service.
+        credential: This worker's.
+        worker: A name for it.
+        jitter: Returns a number of 0 to 1 that differs between workers.
+        metrics: What is counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        channel: aio.Channel,
+        credential: Credential,
+        worker: str,
+        jitter: Callable[[], float],
+        metrics: Metrics,
+    ) -> None:
+        self._stub = DeliveryServiceStub(channel)
+        self._credential = credential
+        self._worker = worker
+        self._jitter = jitter
+        self._metrics = metrics
+        self._attached = False
+        self._queue: deque[pb.AttachRequest] = deque()
+        self._room = 0
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._heard = False
+        self._said = False
+
+    # The port.
+
+    @property
+    def attached(self) -> bool:
+        """Whether there is a stream."""
+        return self._attached
+
+    def open(self, session: int, user_id: str, command: OpenCursor) -> None:
+        """Start a session's cursor."""
+        item = self._command(sum(map(len, command.types)) + 4 * len(command.types) + 256)
+        if item is None:
+            return
+        open_ = item.open
+        open_.session = session
+        open_.generation = command.generation
+        open_.user_id = user_id
+        open_.types.extend(command.types)
+        if command.after_seq is not None:
+            open_.after_seq = command.after_seq
+            open_.epoch = command.epoch
+        if command.resume is not None:
+            open_.resume.epoch = command.resume.epoch
+            open_.resume.seq = command.resume.seq
+        if command.paused:
+            open_.paused = True
+
+    def change(self, session: int, command: AddTypes | RemoveTypes) -> None:
+        """Change what a cursor selects."""
+        item = self._command(sum(map(len, command.types)) + 4 * len(command.types))
+        if item is not None:
+            change = item.subscribe if isinstance(command, AddTypes) else item.unsubscribe
+            change.session = session
+            change.change = command.change
+            change.types.extend(command.types)
+
+    def written(self, session: int, seq: int) -> None:
+        """Report progress of a catch-up."""
+        item = self._command(0)
+        if item is not None:
+            item.written.session = session
+            item.written.seq = seq
+
+    def acknowledge(self, session: int, seq: int) -> None:
+        """Report what a client acknowledged."""
+        item = self._command(0)
+        if item is not None:
+            item.ack.session = session
+            item.ack.seq = seq
+
+    def close(self, session: int) -> None:
+        """End a cursor."""
+        item = self._command(0)
+        if item is not None:
+            item.close.session = session
+
+    def _command(self, size: int) -> pb.AttachCommand | None:
+        if not self._attached:
+            return None
+        size += _COMMAND_BYTES
+        if self._room < size:
+            self._queue.append(pb.AttachRequest())
+            self._room = MAX_MESSAGE_BYTES
+            self._wake.set()
+        self._room -= size
+        self._queued_bytes += size
+        return self._queue[-1].commands.add()
+
+    # The stream's life.
+
+    async def run(self, service: EdgeService) -> None:
+        """Keep a stream open until cancelled.
+
+        Args:
+            service: What takes the answers.
+        """
+        while True:
+            try:
+                await self._live(service)
+            except* (StreamEndedError, aio.AioRpcError) as group:
+                for error in _leaves(group):
+                    _log.warning("attach_ended", why=_why(error))
+            except* Exception:  # noqa: BLE001 - a fault of ours must not end the worker's only stream.
+                _log.exception("attach_failed")
+            await asyncio.sleep(0.1 + 0.4 * self._jitter())
+
+    async def _live(self, service: EdgeService) -> None:
+        call: Call = self._stub.Attach(  # type: ignore[call-arg]  # the stubs ask for an iterator.
+            metadata=self._credential.metadata(), wait_for_ready=True
+        )
+        try:
+            await call.write(pb.AttachRequest(edge=self._worker))
+            self._begin()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(call, service))
+                tasks.create_task(self._write(call))
+                tasks.create_task(self._tick())
+                tasks.create_task(service.attached())
+        finally:
+            call.cancel()
+            self._end()
+            service.detached()
+
+    def _begin(self) -> None:
+        _log.info("attached", worker=self._worker)
+        self._metrics.attaches.inc()
+        self._metrics.attached.set(1)
+        self._attached = True
+        self._heard = self._said = True
+
+    def _end(self) -> None:
+        self._metrics.attached.set(0)
+        self._attached = False
+        self._queue.clear()
+        self._room = self._queued_bytes = 0
+        self._wake.clear()
+
+    async def _write(self, call: Call) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                request = self._queue.popleft()
+                if not self._queue:
+                    self._room = self._queued_bytes = 0
+                self._said = True
+                try:
+                    await call.write(request)
+                except asyncio.InvalidStateError:
+                    # So grpc.aio says that the call is over; the reader knows why.
+                    return
+
+    async def _tick(self) -> None:
+        silent = 0
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            silent = 0 if self._heard else silent + 1
+            self._heard = False
+            if silent >= SILENT_TICKS:
+                raise StreamEndedError("silence")
+            if self._queued_bytes > MAX_QUEUED_BYTES:
+                raise StreamEndedError("the event-service reads no commands")
+            if not self._said and not self._queue:
+                self._queue.append(pb.AttachRequest())
+                self._room = MAX_MESSAGE_BYTES
+                self._wake.set()
+            self._said = False
+
+    async def _read(self, call: Call, service: EdgeService) -> None:
+        while True:
+            response = await call.read()
+            if not isinstance(response, pb.AttachResponse):
+                raise StreamEndedError("the event-service ended it")
+            self._heard = True
+            if response.items:
+                await self._handle(response, service)
+
+    async def _handle(self, response: pb.AttachResponse, service: EdgeService) -> None:
+        service.gather()
+        sessions = b""
+        seqs: list[int] = []
+        events: list[bytes] = []
+        alone = True
+        for item in response.items:
+            delivery = item.delivery
+            named = delivery.sessions
+            if seqs and named != sessions:
+                alone = False
+                service.deliver(sessions, seqs, events, at_once=False)
+                seqs, events = [], []
+            if named:
+                sessions = named
+                seqs.append(delivery.seq)
+                events.append(delivery.event)
+            else:
+                alone = False
+                _take(item, service)
+        if seqs:
+            at_once = alone and len(sessions) <= SOCKETS_IN_A_TURN * _SESSION_BYTES
+            service.deliver(sessions, seqs, events, at_once=at_once)
+        while service.flush(SOCKETS_IN_A_TURN):  # noqa: ASYNC110 - waits for nothing: lets others have a turn.
+            await asyncio.sleep(0)
+
+
+def _take(item: pb.AttachItem, service: EdgeService) -> None:
+    match item.WhichOneof("item"):
+        case "opened":
+            opened = item.opened
+            service.opened(
+                opened.session,
+                generation=opened.generation,
+                epoch=opened.epoch,
+                seq=opened.seq,
+                recovered=opened.recovered,
+            )
+        case "subscribed":
+            service.types_changed(item.subscribed.session, item.subscribed.change)
+        case "advanced":
+            service.advanced(item.advanced.sessions, item.advanced.seqs)
+        case "disconnect":
+            gone = item.disconnect
+            reason = _REASONS.get(gone.reason, DisconnectReason.UNAVAILABLE)
+            service.disconnected(gone.session, gone.generation, reason)
+        case "drain":
+            raise StreamEndedError("drain")
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, aio.AioRpcError):
+        code: grpc.StatusCode = error.code()
+        return f"{code.name}: {error.details()}"
+    return str(error)

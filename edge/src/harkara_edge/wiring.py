@@ -1,0 +1,156 @@
+"""Puts one edge worker together, starts it, and stops it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harkara_catalogue import CatalogueFileError, load_catalogue
+from harkara_servicekit.grpc_client import open_channel
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.settings import SettingsError
+from prometheus_client import CollectorRegistry
+
+from harkara_edge.adapters.auth_client import AuthClient
+from harkara_edge.adapters.credential import Credential
+from harkara_edge.adapters.event_stream import AttachStream
+from harkara_edge.adapters.socket_server import Listening, SocketServer
+from harkara_edge.domain.commands import Moment
+from harkara_edge.domain.handshake import OriginRule
+from harkara_edge.domain.limits import UnsentTotal
+from harkara_edge.domain.session import Rules
+from harkara_edge.metrics import Metrics
+from harkara_edge.service import EdgeService
+from harkara_edge.settings import EdgeSettings
+
+FILES_BESIDES_SOCKETS: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where a worker listens, `host:port` each.
+
+    Args:
+        listen_address: For clients.
+        ops_address: For /livez, /readyz and /metrics.
+    """
+
+    listen_address: str
+    ops_address: str
+
+
+def read_clocks() -> Moment:
+    """Read both clocks."""
+    return Moment(time.monotonic(), time.time())
+
+
+def new_connection_id() -> str:
+    """Return a name that nobody can guess."""
+    return f"conn_{secrets.token_hex(12)}"
+
+
+async def serve(
+    settings: EdgeSettings,
+    stop: asyncio.Event,
+    started: Callable[[Bound], None] | None = None,
+    *,
+    clock: Callable[[], Moment] = read_clocks,
+) -> None:
+    """Run a worker until it is asked to stop.
+
+    Args:
+        settings: What it is told.
+        stop: Set to stop it.
+        started: Called with where it listens, once it does.
+        clock: Reads both clocks.
+
+    Raises:
+        SettingsError: A file that a setting names cannot be used.
+        OSError: An address cannot be had.
+    """
+    limits = settings.limits()
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    credential = Credential(settings.credential_file)
+    try:
+        types = frozenset(load_catalogue(settings.catalogue_file).types)
+    except CatalogueFileError as error:
+        raise SettingsError(str(error)) from None
+    jitter = random.SystemRandom().random
+    unsent = UnsentTotal(limits)
+
+    async with AsyncExitStack() as stack:
+        auth_channel = await stack.enter_async_context(open_channel(settings.auth_target))
+        event_channel = await stack.enter_async_context(open_channel(settings.event_target))
+        auth = AuthClient(channel=auth_channel, credential=credential, jitter=jitter, metrics=metrics)
+        stream = AttachStream(
+            channel=event_channel,
+            credential=credential,
+            worker=settings.worker,
+            jitter=jitter,
+            metrics=metrics,
+        )
+        service = EdgeService(
+            rules=Rules(limits, types),
+            stream=stream,
+            verifier=auth,
+            unsent=unsent,
+            clock=clock,
+            new_connection_id=new_connection_id,
+            metrics=metrics,
+        )
+        sockets = SocketServer(
+            listening=_listening(settings),
+            service=service,
+            limits=limits,
+            unsent=unsent,
+            clock=clock,
+            metrics=metrics,
+        )
+        stack.push_async_callback(service.stop)
+        await _start_task(stack, auth.watch(service.revoked))
+        await _start_task(stack, stream.run(service))
+        ops = OpsServer(
+            settings.ops_address,
+            registry,
+            live=lambda: True,
+            ready=lambda: stream.attached and auth.watching and not stop.is_set(),
+        )
+        ops_address = await ops.start()
+        stack.push_async_callback(ops.stop)
+        listen_address = await sockets.start()
+        stack.push_async_callback(sockets.stop, limits.close_seconds + 1)
+        if started is not None:
+            started(Bound(listen_address, ops_address))
+        await stop.wait()
+        sockets.stop_accepting()
+        await service.end_all()
+        # The exit stack does the rest: sockets closed, ops port, stream, watch, channels.
+
+
+def _listening(settings: EdgeSettings) -> Listening:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_BESIDES_SOCKETS
+    return Listening(
+        address=settings.listen_address,
+        shared=settings.workers > 1,
+        origins=OriginRule.parse(settings.allowed_origins),
+        max_connections=max(1, min(settings.max_connections, files)),
+        max_connections_per_address=-(-settings.max_connections_per_address // settings.workers),
+    )
+
+
+async def _start_task(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
