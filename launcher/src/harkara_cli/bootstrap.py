@@ -26,9 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harkara_cli.child_process import spawn
 
 ROOT = Path(__file__).resolve().parents[3]
-TEST_COMMANDS = frozenset({"test", "dev"})
-"""The commands that need the test tools too."""
-
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -232,6 +229,10 @@ def _terminated(number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def _needs_test_tools(arguments: Sequence[str]) -> bool:
+    return arguments[:1] == ["test"] or (arguments[:1] == ["install"] and "--test" in arguments)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Installs what is missing, then replaces this process by the command line.
 
@@ -239,7 +240,7 @@ def main(arguments: Sequence[str]) -> int:
         The exit status, where that comes to nothing.
     """
     install = Install(ROOT)
-    test = bool(TEST_COMMANDS.intersection(arguments[:1]))
+    test = _needs_test_tools(arguments)
     try:
         if not install.is_current(test=test):
             before = signal.signal(signal.SIGTERM, _terminated)

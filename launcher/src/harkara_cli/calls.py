@@ -49,8 +49,9 @@ class Caller:
 
 def told(error: grpc.RpcError, server: str) -> CliError:
     """A failed call as an error for people."""
-    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
-    details = (error.details() if isinstance(error, grpc.Call) else "") or ""
+    # What a stub raises is a grpc.Call too, which the type stubs do not say.
+    code: grpc.StatusCode = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
+    details: str = (error.details() if hasattr(error, "details") else "") or ""
     text = f"{server}: {code.name}" + (f": {details.splitlines()[0]}" if details else "")
     return MisuseError(text) if code is grpc.StatusCode.INVALID_ARGUMENT else CliError(text)
 

@@ -4,19 +4,16 @@ A module of commands offers `register(app)`; a new group is one more line in `bu
 what they need when they run: `--help` and `token` must answer at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from harkara_cli.commands import events, mesh, testing, tokens, upkeep, users
+from harkara_cli.commands import bench, events, mesh, testing, tokens, upkeep, users
 from harkara_cli.console import say
 from harkara_cli.errors import CliError
 
-FAILURE = 1
 INTERRUPTED = 130
-BROKEN_PIPE = 141
 
 _HELP = """Harkara delivers the events of an order-and-delivery business to the people they are for.
 
@@ -40,7 +37,7 @@ def build_app() -> typer.Typer:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    for group in (mesh, events, tokens, users, upkeep, testing):
+    for group in (mesh, events, tokens, users, upkeep, testing, bench):
         group.register(app)
     return app
 
@@ -53,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 2 for misuse, 1 for a failure, 130 where it was interrupted.
+
+    Raises:
+        SystemExit: Whoever read our output has gone.
     """
     try:
         status = typer.main.get_command(build_app()).main(
@@ -64,14 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error))
         return error.exit_status
     except typer.TyperException as error:
-        say(_one_line(error.format_message()))
+        if text := error.format_message():  # Empty where the help was printed instead.
+            say(_one_line(text))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     return status if isinstance(status, int) else 0
 
 

@@ -97,7 +97,7 @@ class Supervisor:
         self._on_change = on_change
         self._patience = patience
         self._kept: dict[str, _Kept] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._hurried = False
 
     @property
@@ -136,7 +136,7 @@ class Supervisor:
 
         Cancelling it leaves programs running; call it again.
         """
-        self._stopping = True
+        self._stopping.set()
         for kept in self._kept.values():
             kept.wake.set()
         for rank in sorted({kept.program.rank for kept in self._kept.values()}, reverse=True):
@@ -170,9 +170,9 @@ class Supervisor:
         wait = self._patience.first_wait
         failures = 0
         try:
-            while not self._stopping:
+            while not self._stopping.is_set():
                 how = await self._run_once(kept)
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 if kept.is_ready:
                     kept.is_ready = False

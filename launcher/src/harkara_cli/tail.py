@@ -113,10 +113,10 @@ class Tail:
             CliError: There is nothing to connect to at first, or the server says to stop.
         """
         url = self._find_url()
-        if self._options.since is not None:
-            await self._go_back_to(url, self._options.since)
         while True:
             try:
+                if self._options.since is not None and self._position.epoch is None:
+                    await self._go_back_to(url, self._options.since)
                 await self._follow(url)
             except ConnectionClosed as closed:
                 await self._wait_after(closed)
@@ -127,17 +127,15 @@ class Tail:
             url = await self._find_again(url)
 
     async def _go_back_to(self, url: str, since: int) -> None:
-        """Learns the log's epoch, without which no seq means anything."""
-        try:
-            async with self._connected(url) as socket:
-                first = await self._authenticate(socket)
-        except ConnectionClosed as closed:
-            raise _refusal(closed) from closed
-        except (OSError, TimeoutError, InvalidHandshake) as error:
-            message = f"{url} does not answer: {error}"
-            raise CliError(message) from error
+        """Learns the log's epoch, without which no seq means anything, and the position to resume from.
+
+        Raises:
+            MisuseError: There is no such seq yet.
+        """
+        async with self._connected(url) as socket:
+            first = await self._authenticate(socket)
         if since > first["seq"]:
-            message = f"--since {since}: {self._options.user_id} has only {first['seq']} events"
+            message = f"--since {since}: {self._options.user_id} is at {first['seq']}"
             raise MisuseError(message)
         self._position = _Position(first["epoch"], since, resumes=True)
 

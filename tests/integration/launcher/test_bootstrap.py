@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def said(run: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout, in a folder whose name has a space, after its first run."""
     checkout = make_checkout(tmp_path_factory.mktemp("first") / "my checkout")
     first = checkout.run("up", "--json", environment={"NO_COLOR": "1"})
@@ -191,6 +191,7 @@ def test_the_test_tools_are_installed_when_tests_are_asked_for_and_not_before(in
     before = installed.builds()
     assert installed.run("test").stderr == "harkara: Installing the test tools\n"
     assert installed.run("test").stderr == ""
+    assert installed.run("install", "--test").stderr == ""
     assert installed.run("up").stderr == ""
     assert installed.builds() == before
 

@@ -1,4 +1,4 @@
-"""`test`."""
+"""`test` and `install`."""
 
 import importlib.util
 import os
@@ -16,12 +16,13 @@ _ALONE = ("-n", "--numprocesses", "--pdb", "--collect-only", "--co", "--fixtures
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Adds the commands."""
     app.command(
         "test",
         rich_help_panel="Upkeep",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(run_tests)
+    app.command(rich_help_panel="Upkeep")(install)
 
 
 def run_tests(
@@ -35,7 +36,7 @@ def run_tests(
     ] = None,
 ) -> None:
     """Run the tests: all of them, or what the arguments to pytest say, from the root of the checkout."""
-    if importlib.util.find_spec("pytest") is None:
+    if not _has_test_tools():
         raise CliError("pytest is not installed here: run ./harkara test, which installs it")
     given = pytest_arguments or []
     os.chdir(ROOT)
@@ -43,6 +44,19 @@ def run_tests(
     # The same process: a Ctrl-C reaches pytest alone, and its exit status is ours.
     command = [sys.executable, "-P", "-m", "pytest", *_side_by_side(given), *given]
     os.execv(sys.executable, command)  # noqa: S606
+
+
+def install(
+    *,
+    test: Annotated[bool, typer.Option("--test", help="The tools that tests and checks need, too.")] = False,
+) -> None:
+    """Install what constraints.txt pins, and do no more. Every other command does it by itself."""
+    if test and not _has_test_tools():
+        raise CliError("the test tools are installed by ./harkara, not by python -m harkara_cli")
+
+
+def _has_test_tools() -> bool:
+    return importlib.util.find_spec("pytest") is not None
 
 
 def _side_by_side(given: Sequence[str]) -> list[str]:

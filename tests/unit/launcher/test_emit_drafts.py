@@ -1,0 +1,84 @@
+"""Events as the command line takes them: from options, and from JSON lines."""
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from harkara.event.v1 import event_pb2
+from harkara_cli.emit import BATCH, draft, drafts_in
+from harkara_cli.errors import MisuseError
+from hypothesis import given
+from hypothesis import strategies as st
+
+json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5)
+
+
+def drafts(text: str, **defaults: Any) -> list[event_pb2.EventDraft]:
+    return [made for batch in drafts_in(io.BytesIO(text.encode()), defaults) for made in batch]
+
+
+def test_a_draft_has_the_fields_given_and_no_others() -> None:
+    made = draft(
+        {
+            "user_id": "anna",
+            "event_type": "order_ready",
+            "data": '{"a": 1}',
+            "event_level": "critical",
+            "timestamp": "2026-01-27T10:30:00.5Z",
+        }
+    )
+    assert (made.user_id, made.event_type, made.data) == ("anna", "order_ready", '{"a": 1}')
+    assert made.event_level == event_pb2.EVENT_LEVEL_CRITICAL
+    assert made.timestamp.ToDatetime(UTC) == datetime(2026, 1, 27, 10, 30, 0, 500_000, UTC)
+    assert (made.event_id, made.source, made.collapse_key) == ("", "", "")
+    assert not draft({"data": "{}"}).HasField("timestamp")
+
+
+@given(st.text())
+def test_data_that_is_text_is_passed_on_as_it_is(text: str) -> None:
+    assert draft({"data": text}).data == text
+
+
+@given(st.dictionaries(st.text(), json_values))
+def test_data_that_is_an_object_becomes_its_json(data: dict[str, Any]) -> None:
+    assert json.loads(draft({"data": data}).data) == data
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"usr_id": "anna"}, "unknown field usr_id: there are collapse_key, data, event_id"),
+        ({"user_id": 7}, "user_id is not text"),
+        ({"event_level": "urgent"}, "event_level urgent is none of low, medium, high, critical"),
+        ({"timestamp": "yesterday"}, "timestamp yesterday is not ISO 8601"),
+    ],
+)
+def test_a_field_at_fault_is_named(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(MisuseError) as told:
+        draft(fields)
+    assert str(told.value).startswith(said)
+
+
+def test_lines_become_drafts_in_order_and_leave_out_what_the_options_say() -> None:
+    made = drafts('{"data":{"n":1}}\n\n  \n{"data":{"n":2},"user_id":"bert"}', user_id="anna", event_type="x")
+    assert [(one.user_id, one.event_type, one.data) for one in made] == [
+        ("anna", "x", '{"n":1}'),
+        ("bert", "x", '{"n":2}'),
+    ]
+
+
+def test_many_lines_come_in_batches() -> None:
+    file = io.BytesIO(b'{"user_id":"anna"}\n' * (2 * BATCH + 1))
+    sizes = [len(batch) for batch in drafts_in(file, {})]
+    assert sum(sizes) == 2 * BATCH + 1
+    assert max(sizes) <= BATCH
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '"text"', '{"event_level":"urgent"}'])
+def test_a_line_at_fault_is_named_by_its_number_after_those_before_it(line: str) -> None:
+    batches = drafts_in(io.BytesIO(f'{{"user_id":"anna"}}\n\n{line}\n'.encode()), {})
+    assert [made.user_id for made in next(batches)] == ["anna"]
+    with pytest.raises(MisuseError, match=r"^line 3: "):
+        next(batches)
