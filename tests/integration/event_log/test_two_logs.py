@@ -7,6 +7,8 @@ import random
 
 import psycopg
 import pytest
+from harkara_event_service.adapters.connections import WRITER_SETTINGS, connect
+from harkara_event_service.adapters.log_statements import lock_users
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.ports import Stored
 
@@ -101,3 +103,19 @@ async def test_a_user_locked_by_another_writer_delays_a_batch_and_no_more(databa
             await wait_until_async(lambda: log.counted("trouble_total", verdict="again") > 0)
             assert not task.done()
         assert seqs(await task) == [2, 1]
+
+
+async def test_a_writer_that_freezes_inside_a_transaction_holds_its_users_until_its_timeout(
+    database: Database,
+) -> None:
+    """Only the rare, careful transaction has an inside: the usual one is a single statement."""
+    dsn = database.dsn_for("harkara_event_service")
+    frozen = await connect(dsn, "frozen", {**WRITER_SETTINGS, "idle_in_transaction_session_timeout": "100ms"})
+    async with open_log(dsn) as log:
+        await append(log, make_event())
+        await frozen.execute("BEGIN")
+        await lock_users(frozen, ["user_1"])
+
+        assert seqs(await append(log, make_event())) == [2]
+    await frozen.close()
+    assert WRITER_SETTINGS["idle_in_transaction_session_timeout"] == "2s"
