@@ -90,6 +90,9 @@ class LogUnavailableError(Exception):
     """The log cannot be read now; the same call may succeed later."""
 
 
+PAGE_BYTES = 256 * 1024
+"""What a page of one user's stream holds, about: twice what a session that catches up may have under way."""
+
 Committed = Callable[[Sequence[NumberedEvent]], None]
 """Is told of commits; see `EventLog.append`. Must not raise."""
 
@@ -136,16 +139,19 @@ class EventLog(Protocol):
         """
         ...
 
-    async def read(self, positions: Mapping[str, int], limit: int) -> Mapping[str, Sequence[NumberedEvent]]:
+    async def read(
+        self, positions: Mapping[str, int], limit: int, max_bytes: int = PAGE_BYTES
+    ) -> Mapping[str, Sequence[NumberedEvent]]:
         """The next events of several users' streams.
 
         Args:
             positions: for each user the seq after which to read; at most 50 users.
             limit: the most events for each user, ≥ 1.
+            max_bytes: a user's page ends with the event whose `data` brings it to so many bytes.
 
         Returns:
             For each user asked for the events with seq = position + 1, + 2, …, without a gap where
-            position ≥ the user's floor; fewer than `limit` only where the stream ends there.
+            position ≥ the user's floor; at least one where there is one.
 
         Raises:
             LogUnavailableError: the log cannot be read now.

@@ -68,6 +68,18 @@ async def test_a_page_begins_after_the_position_and_ends_at_the_limit(under_test
     assert told(pages["user_1"]) == [(events[seq - 1].event_id, seq) for seq in (4, 5, 6, 7)]
 
 
+async def test_a_page_ends_with_the_event_that_fills_it(under_test: LogUnderTest) -> None:
+    # 1,000 bytes each, though some are fewer characters.
+    data = ['{"a":"' + "x" * 992 + '"}', '{"a":"' + "é" * 496 + '"}'] * 3
+    await under_test.append(*(make_event("ada", data=each) for each in data))
+
+    pages = {
+        size: (await under_test.log.read({"ada": 0}, 100, size))["ada"] for size in (1, 1000, 1001, 2500)
+    }
+
+    assert {size: len(page) for size, page in pages.items()} == {1: 1, 1000: 1, 1001: 2, 2500: 3}
+
+
 async def test_pages_of_many_users_are_read_each_from_its_own_position(under_test: LogUnderTest) -> None:
     users = [f"user_{number}" for number in range(50)]
     await under_test.append(*(make_event(user_id) for user_id in users for _ in range(5)))

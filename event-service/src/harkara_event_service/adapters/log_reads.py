@@ -115,11 +115,15 @@ class LogReads:
             },
         )
 
-    async def read(self, positions: Mapping[str, int], limit: int) -> Mapping[str, Sequence[NumberedEvent]]:
+    async def read(
+        self, positions: Mapping[str, int], limit: int, max_bytes: int
+    ) -> Mapping[str, Sequence[NumberedEvent]]:
         """See `EventLog.read`."""
         started = perf_counter()
         pages: dict[str, list[NumberedEvent]] = {user_id: [] for user_id in positions}
-        rows = await self._connections.run(lambda connection: self._read_pages(connection, positions, limit))
+        rows = await self._connections.run(
+            lambda connection: self._read_pages(connection, positions, limit, max_bytes)
+        )
         for numbered in rows:
             pages[numbered.event.user_id].append(numbered)
         self._seconds_of_pages.observe(perf_counter() - started)
@@ -127,7 +131,7 @@ class LogReads:
 
     @staticmethod
     async def _read_pages(
-        connection: Connection, positions: Mapping[str, int], limit: int
+        connection: Connection, positions: Mapping[str, int], limit: int, max_bytes: int
     ) -> list[NumberedEvent]:
         cursor = AsyncRawCursor(connection)
         await cursor.execute(
@@ -136,6 +140,7 @@ class LogReads:
                 wire_arrays.text_array(list(positions)),
                 wire_arrays.int8_array(list(positions.values())),
                 limit,
+                max_bytes,
             ),
             prepare=True,
             binary=True,

@@ -81,13 +81,19 @@ _COLUMNS = """event_id, user_id, seq, event_type, event_level, "timestamp", sour
 
 _FIND = f"SELECT {_COLUMNS} FROM event_log WHERE event_id = ANY ($1::text[])"  # noqa: S608 - our own text.
 
-# LATERAL: each user's page is one walk along (user_id, seq) that stops at the limit.
+# LATERAL: each user's page is one walk along (user_id, seq) that stops at the limit. What lies past the
+# bytes is walked too, but neither fetched from where long values lie nor sent.
 READ = f"""
 SELECT page.*
 FROM unnest($1::text[], $2::bigint[]) AS wanted (reader, position),
      LATERAL (
-         SELECT {_COLUMNS} FROM event_log
-         WHERE user_id = wanted.reader AND seq > wanted.position ORDER BY seq LIMIT $3
+         SELECT {_COLUMNS} FROM (
+             SELECT *, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before FROM (
+                 SELECT {_COLUMNS} FROM event_log
+                 WHERE user_id = wanted.reader AND seq > wanted.position ORDER BY seq LIMIT $3
+             ) AS walked
+         ) AS measured
+         WHERE bytes_before < $4 ORDER BY seq
      ) AS page
 """  # noqa: S608 - as above.
 

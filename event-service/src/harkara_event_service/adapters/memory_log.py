@@ -10,6 +10,7 @@ from harkara_schema.partitions import event_id_floor, to_ms
 
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import (
+    PAGE_BYTES,
     Chain,
     Committed,
     Failure,
@@ -103,16 +104,25 @@ class MemoryLog:
         floor = self._floors.get(user_id, 0)
         return Head(stream[-1].seq if stream else floor, floor)
 
-    async def read(self, positions: Mapping[str, int], limit: int) -> Mapping[str, Sequence[NumberedEvent]]:
+    async def read(
+        self, positions: Mapping[str, int], limit: int, max_bytes: int = PAGE_BYTES
+    ) -> Mapping[str, Sequence[NumberedEvent]]:
         """See `EventLog.read`."""
         await asyncio.sleep(0)
         self._check_available()
         return {
-            user_id: [numbered for numbered in self._streams.get(user_id, ()) if numbered.seq > position][
-                :limit
-            ]
+            user_id: self._page(user_id, position, limit, max_bytes)
             for user_id, position in positions.items()
         }
+
+    def _page(self, user_id: str, position: int, limit: int, max_bytes: int) -> list[NumberedEvent]:
+        page: list[NumberedEvent] = []
+        size = 0
+        for numbered in self._streams.get(user_id, ()):
+            if numbered.seq > position and len(page) < limit and size < max_bytes:
+                page.append(numbered)
+                size += len(numbered.event.data.encode())
+        return page
 
     def raise_floor(self, user_id: str, floor_seq: int) -> None:
         """Do what retention does: the user's events up to `floor_seq` are gone."""

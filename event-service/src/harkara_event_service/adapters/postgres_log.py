@@ -23,7 +23,7 @@ from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.log_reads import LogReads
 from harkara_event_service.adapters.partition_keeper import LATE_IDS, PartitionKeeper
 from harkara_event_service.domain.event import Event, NumberedEvent
-from harkara_event_service.ports import Chain, Committed, Heads, Outcome
+from harkara_event_service.ports import PAGE_BYTES, Chain, Committed, Heads, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,8 @@ class PostgresLog:
         """See `EventLog.heads`."""
         return await self._reads.heads(user_ids)
 
-    async def read(self, positions: Mapping[str, int], limit: int) -> Mapping[str, Sequence[NumberedEvent]]:
+    async def read(
+        self, positions: Mapping[str, int], limit: int, max_bytes: int = PAGE_BYTES
+    ) -> Mapping[str, Sequence[NumberedEvent]]:
         """See `EventLog.read`."""
-        return await self._reads.read(positions, limit)
+        return await self._reads.read(positions, limit, max_bytes)
