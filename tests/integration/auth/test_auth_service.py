@@ -197,6 +197,19 @@ async def test_a_change_made_by_another_process_is_felt_through_the_history(
         call.cancel()
 
 
+async def test_a_change_made_by_another_process_is_notified_and_not_waited_for(
+    service: AuthService, make_settings: Callable[..., AuthServiceSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harkara_auth_service.service.changes.READ_SECONDS", 3600)
+    await add(service, "user_1")
+    async with running_auth_service(make_settings()) as other:
+        call = watch(other)
+        await read(call)
+        await disable(service, "user_1")
+        assert await news(call) == [("user_1", "DISABLED")]
+        call.cancel()
+
+
 async def test_lookups_that_arrive_together_are_made_together(service: AuthService) -> None:
     ids = [f"user_{n}" for n in range(200)]
     await add(service, *ids)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from harkara.auth.v1 import auth_service_pb2, user_service_pb2
 from harkara_auth_service.domain.access import RPC_RULES
 from harkara_auth_service.domain.cache import BoundedCache
 from harkara_auth_service.domain.credentials import read_revoked_names
@@ -195,6 +196,16 @@ def test_each_method_admits_its_callers_and_nobody_else(service: str, allowed: s
     assert rules
     for rule in rules:
         assert {name for name, caller in CALLERS.items() if rule(caller)} == allowed
+
+
+def test_every_method_has_a_rule() -> None:
+    """One without is refused, but better that this says so first."""
+    services = [
+        *auth_service_pb2.DESCRIPTOR.services_by_name.values(),
+        *user_service_pb2.DESCRIPTOR.services_by_name.values(),
+    ]
+    methods = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
+    assert methods == RPC_RULES.keys()
 
 
 def test_a_cache_forgets_with_time_and_for_want_of_room() -> None:

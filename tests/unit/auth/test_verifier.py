@@ -128,8 +128,17 @@ PEM = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublic
 DER = RSA_KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-@pytest.mark.parametrize("secret", [PEM, PEM.strip(), DER, b"", json.dumps(public_jwk(RSA_KEY)).encode()])
-@pytest.mark.parametrize("shared_key", [OWN_KEY, None])
+SECRETS = {
+    "PEM": PEM,
+    "PEM without its last newline": PEM.strip(),
+    "DER": DER,
+    "JWK": json.dumps(public_jwk(RSA_KEY)).encode(),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS.keys())
+@pytest.mark.parametrize("shared_key", [OWN_KEY, None], ids=["with a key of our own", "without"])
 def test_a_public_key_is_never_an_hmac_secret(
     key_file: Path, secret: bytes, shared_key: bytes | None
 ) -> None:

@@ -27,7 +27,7 @@ from harkara_auth_service.service.lookups import UserLookups
 
 READ_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
-STALE_SECONDS: Final = 5.0
+STALE_SECONDS: Final = 3.0
 PAGE: Final = 1_000
 KEPT: Final = 10_000
 
