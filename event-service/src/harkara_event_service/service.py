@@ -286,6 +286,7 @@ class Delivering:
         session = attachment.sessions.get(number)
         if session is not None:
             self._registry.written(session, seq)
+            self._wake_readers()
 
     def has_room(self, attachment: Attachment) -> None:
         """The edge's outbox takes more after it was full."""
