@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from harkara_cli.data_dir import POSTGRES_USERS, DataDir
+from harkara_cli.data_dir import DataDir
 from harkara_cli.errors import CliError
 from harkara_cli.private_files import write_private
+from harkara_schema.logins import LOGINS
 
 IMAGE_USER: Final = 10001
 """Whom the images run as (their Dockerfiles)."""
@@ -43,7 +44,7 @@ def make_secrets(folder: Path) -> None:
     data.make_secrets()
     if not data.password_file(SUPERUSER).exists():
         write_private(data.password_file(SUPERUSER), secrets.token_urlsafe(32))
-    for user in (SUPERUSER, *POSTGRES_USERS):
+    for user in (SUPERUSER, *LOGINS):
         # As libpq reads it: a URL that names this file holds no password, and may stand in an environment.
         password = data.password_file(user).read_text().strip()
         write_private(data.secrets / f"{user}.pgpass", f"*:*:*:{user}:{password}")

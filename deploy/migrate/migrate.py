@@ -16,18 +16,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 import psycopg
+from harkara_schema.logins import LOGINS, make_logins
 from harkara_schema.migrate import SchemaError, migrate
-from psycopg import sql
-
-LOGINS: Final[Mapping[str, str]] = {
-    "event_service": "harkara_event_service",
-    "auth_service": "harkara_auth_service",
-    "query_service": "harkara_query_service",
-}
-"""Each service's login, and the group role that it is a member of."""
 
 
 def prepare(dsn: str, passwords: Mapping[str, str], say: Callable[[str], None]) -> None:
@@ -44,22 +36,9 @@ def prepare(dsn: str, passwords: Mapping[str, str], say: Callable[[str], None]) 
     """
     done = migrate(dsn, on_step=say)
     say(f"tables at revision {done.to_revision}")
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
-        for login, group in LOGINS.items():
-            _make_login(connection, login, group, passwords[login])
-            say(f"login {login}")
-
-
-def _make_login(
-    connection: psycopg.Connection[tuple[object, ...]], login: str, group: str, password: str
-) -> None:
-    found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login]).fetchone()
-    statement = "ALTER ROLE {} LOGIN PASSWORD {}" if found else "CREATE ROLE {} LOGIN PASSWORD {}"
-    # Made unreadable here: a statement may end up in the server's log.
-    secret = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256")
-    name = sql.Identifier(login)
-    connection.execute(sql.SQL(statement).format(name, sql.Literal(secret.decode())))
-    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), name))
+    make_logins(dsn, passwords)
+    for login in LOGINS:
+        say(f"login {login}")
 
 
 def _say(line: str) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from harkara_schema.logins import LOGINS
 from harkara_servicekit.settings import ServiceSettings
 
-from deploy.migrate.migrate import LOGINS
 from docs.generate import SERVICES, settings_class, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,12 +13,13 @@ import psycopg
 import pytest
 import yaml
 from harkara_cli.data_dir import DataDir
+from harkara_schema.logins import LOGINS
 from harkara_schema.version import require_current
 from harkara_servicekit.settings import read_secret_file
 from psycopg import sql
 
 from deploy.make_secrets import make_secrets
-from deploy.migrate.migrate import LOGINS, main, prepare
+from deploy.migrate.migrate import main, prepare
 from tests.support.postgres import Database
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
 
 DEFAULT_DATA_DIR = ROOT / ".harkara"
-POSTGRES_USERS = ("event_service", "auth_service", "query_service")
 
 _KEY_BYTES = 32
 _LOCK_SECONDS = 0.5
@@ -117,11 +116,13 @@ class DataDir:
         Raises:
             CliError: They cannot be written.
         """
+        from harkara_schema.logins import LOGINS  # noqa: PLC0415 - psycopg takes a while; only `up` needs it.
+
         with self._told():
             if not self.key_file.exists():
                 key = base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).rstrip(b"=")
                 write_private(self.key_file, key.decode())
-            for user in POSTGRES_USERS:
+            for user in LOGINS:
                 if not self.password_file(user).exists():
                     write_private(self.password_file(user), secrets.token_urlsafe(32))
             minter = self.minter()

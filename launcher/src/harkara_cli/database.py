@@ -1,9 +1,10 @@
 """Makes a mesh's database ready on a Postgres that runs: its tables, and a login for each service."""
 
 import psycopg
+from harkara_schema.logins import LOGINS, make_logins
 from psycopg import sql
 
-from harkara_cli.data_dir import POSTGRES_USERS, DataDir
+from harkara_cli.data_dir import DataDir
 from harkara_cli.embedded_postgres import EmbeddedPostgres
 from harkara_cli.errors import CliError
 
@@ -26,15 +27,13 @@ def prepare(server: EmbeddedPostgres, data: DataDir) -> dict[str, str]:
     try:
         make_database(server)
         migrate(server.dsn_of(DATABASE))
-        with psycopg.connect(server.dsn, autocommit=True) as connection:
-            for user in POSTGRES_USERS:
-                _make_login(connection, user, data.password_file(user).read_text().strip())
+        make_logins(server.dsn, {user: data.password_file(user).read_text().strip() for user in LOGINS})
     except (psycopg.Error, OSError) as error:
         message = f"the database cannot be prepared: {_first_line(error)}"
         raise CliError(message) from error
     return {
         user.replace("_", "-"): server.dsn_of(DATABASE, user, data.password_file(user).read_text().strip())
-        for user in POSTGRES_USERS
+        for user in LOGINS
     }
 
 
@@ -103,15 +102,6 @@ def new_epoch(dsn: str) -> str:
     except (SchemaError, psycopg.Error) as error:
         message = f"no new epoch: {_first_line(error)}"
         raise CliError(message) from error
-
-
-def _make_login(connection: "psycopg.Connection[tuple[object, ...]]", user: str, password: str) -> None:
-    """A login user that is a member of its service's role, and may do nothing else."""
-    name, role = sql.Identifier(user), sql.Identifier(f"harkara_{user}")
-    if not _exists(connection, "pg_roles", "rolname", user):
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
-    connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(password)))
-    connection.execute(sql.SQL("GRANT {} TO {}").format(role, name))
 
 
 def _exists(
