@@ -1,6 +1,11 @@
 """What every test may ask for: a real Postgres and databases in it."""
 
+import os
 from collections.abc import Iterator
+
+# Before anything imports gRPC: its fork handlers may bring down a child between fork and exec, and tests
+# start processes while gRPC runs.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import pytest
 

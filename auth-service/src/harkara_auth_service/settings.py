@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Self
 
 import httpx
 import psycopg
-from harkara_servicekit.settings import Address, ServiceSettings
+from harkara_servicekit.settings import Address, GrpcSettings, is_loopback
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -33,19 +32,12 @@ def _checked_url(text: str) -> str:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         raise ValueError(message) from None
-    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))):
+    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
         raise ValueError(message)
     return text
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class AuthServiceSettings(ServiceSettings):
+class AuthServiceSettings(GrpcSettings):
     """The settings of auth-service."""
 
     model_config = SettingsConfigDict(env_prefix="HARKARA_AUTH_SERVICE_")
@@ -85,7 +77,6 @@ class AuthServiceSettings(ServiceSettings):
     service_token_max_days: float = Field(
         400, gt=0, le=3_660, description="The longest life, from now, of a service or internal credential."
     )
-    reflection: bool = Field(default=False, description="Whether gRPC reflection is served.")
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harkara_servicekit.settings import Address, ServiceSettings
+from harkara_servicekit.settings import Address, GrpcSettings
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcSettings):
     """The event-service's settings."""
 
     model_config = SettingsConfigDict(
@@ -27,4 +27,3 @@ class Settings(ServiceSettings):
     )
     write_lanes: int = Field(1, ge=1, le=16, description="Transactions that may be in flight at once.")
     catalogue_file: Path | None = Field(None, description="A deployment's own event types, as JSON.")
-    reflection: bool = Field(default=False, description="Whether gRPC reflection is served.")

@@ -147,6 +147,8 @@ async def serve(
         delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(delivery, server)
         health = grpc_server.add_health_and_reflection(server, SERVICES, with_reflection=settings.reflection)
         listen_address = grpc_server.bind(server, settings.listen_address)
+        # Before the first call: a server of which nothing was said counts as serving.
+        await health.show(serving=False)
         await server.start()
         ops_address = await ops.start()
         stack.push_async_callback(ops.stop)

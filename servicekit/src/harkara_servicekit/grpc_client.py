@@ -95,4 +95,5 @@ def open_channel(target: str, credential: str | None = None) -> aio.Channel:
 
 def is_caller_refused(error: aio.AioRpcError) -> bool:
     """Whether the other side's `Guard` refused our own credential, and not what the call asked about."""
-    return any(tuple(pair) == CALLER_REFUSED for pair in error.trailing_metadata() or ())
+    pairs: Any = error.trailing_metadata() or ()
+    return CALLER_REFUSED in map(tuple, pairs)

@@ -6,14 +6,15 @@ stand beside each field. No secret has a default.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 MISUSE = 2
@@ -77,6 +78,38 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del settings_cls, dotenv_settings, file_secret_settings
         return init_settings, env_settings
+
+
+class GrpcSettings(ServiceSettings):
+    """What every service with a gRPC server can be told."""
+
+    listen_address: Address = Field(description="Where gRPC answers.")
+    reflection: bool = Field(default=False, description="Whether gRPC reflection is served.")
+    allow_plain_text: bool = Field(
+        default=False,
+        description=(
+            "Whether gRPC may listen beyond loopback, where its plain text, credentials included, can be read"
+            " on the way: only behind something that encrypts, or on a network of the mesh's own."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _keeps_plain_text_at_home(self) -> Self:
+        host = split_address(self.listen_address)[0]
+        if not (self.allow_plain_text or is_loopback(host)):
+            message = (
+                "LISTEN_ADDRESS is beyond loopback, and gRPC is plain text: set ALLOW_PLAIN_TEXT to agree"
+            )
+            raise ValueError(message)
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 S = TypeVar("S", bound=ServiceSettings)

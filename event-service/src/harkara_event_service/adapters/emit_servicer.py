@@ -30,6 +30,9 @@ from harkara_event_service.ports import Caller, Chain, Failure, Refusal, Stored
 from harkara_event_service.service import Answer, Emitting
 
 DEFAULT_DEADLINE_SECONDS = 10.0
+_ANSWER_SECONDS = 0.1
+"""What of a caller's deadline is left for the answer's way back; of a short one half."""
+
 _EVENTS_A_TURN = 50
 _STREAM_REQUESTS = 64
 _STREAM_BYTES = 4 * MAX_BATCH_BYTES
@@ -254,10 +257,12 @@ def _refuse_wait(request: pb.EmitRequest) -> None:
 
 
 def _deadline(context: aio.ServicerContext[Any, Any]) -> float:
-    """When the answer must be there, by the loop's clock."""
+    """When the outcome must be there, by the loop's clock: early enough for the caller to hear of it."""
     # None where the call has no deadline, whatever the stubs say.
     remaining = cast("float | None", context.time_remaining())
-    allowed = DEFAULT_DEADLINE_SECONDS if remaining is None else min(remaining, DEFAULT_DEADLINE_SECONDS)
+    allowed = DEFAULT_DEADLINE_SECONDS
+    if remaining is not None:
+        allowed = min(allowed, max(remaining - _ANSWER_SECONDS, remaining / 2))
     return asyncio.get_running_loop().time() + allowed
 
 
