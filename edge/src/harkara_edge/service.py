@@ -14,6 +14,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from operator import lt
 from struct import Struct, unpack
 from typing import Final
 
@@ -226,7 +227,7 @@ class EdgeService:
             frames = [text_frame(event) for event in events]
             data = b"".join(frames)
         first, last, size = seqs[0], seqs[-1], len(data)
-        plain = size <= LARGE_RUN_BYTES and first > 0 and last > 0
+        plain = size <= LARGE_RUN_BYTES and first > 0 and (count == 1 or all(map(lt, seqs, seqs[1:])))
         live, gathered = self._live, self._gathered
         # Most deliveries are for one session; its number is quicker to read by itself.
         numbers: Sequence[int] = (

@@ -62,6 +62,7 @@ async def serve(
     started: Callable[[Bound], None] | None = None,
     *,
     clock: Callable[[], Moment] = read_clocks,
+    registry: CollectorRegistry | None = None,
 ) -> None:
     """Run a worker until it is asked to stop.
 
@@ -70,13 +71,14 @@ async def serve(
         stop: Set to stop it.
         started: Called with where it listens, once it does.
         clock: Reads both clocks.
+        registry: Where its metrics are shown; None for one of its own.
 
     Raises:
         SettingsError: A file that a setting names cannot be used.
         OSError: An address cannot be had.
     """
     limits = settings.limits()
-    registry = CollectorRegistry()
+    registry = registry or CollectorRegistry()
     metrics = Metrics(registry)
     credential = Credential(settings.credential_file)
     try:

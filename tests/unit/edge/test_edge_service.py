@@ -86,9 +86,10 @@ async def test_an_event_at_or_below_the_position_is_not_written_again() -> None:
     bench.deliver(([client], [1, 2, 3]))
     bench.deliver(([client], [2, 3, 4]))
     bench.deliver(([client], [4]))
-    assert socket.seqs() == [1, 2, 3, 4]
-    assert bench.metrics.deliveries._value.get() == 4
-    assert bench.metrics.drops._value.get() == 3
+    bench.deliver(([client], [5, 5, 6]))
+    assert socket.seqs() == [1, 2, 3, 4, 5, 6]
+    assert bench.metrics.deliveries._value.get() == 6
+    assert bench.metrics.drops._value.get() == 4
 
 
 async def test_an_event_outside_the_log_is_written_and_moves_no_position() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
@@ -34,6 +35,14 @@ BESIDES_DELIVERIES: Final = 64 * 1024
 """How much more than its limit a connection may hold of answers, before nothing more is read from it."""
 
 
+class Room(Enum):
+    """What there is for a new connection."""
+
+    SOME = auto()
+    NONE = auto()
+    NOT_EVEN_FOR_AN_ANSWER = auto()
+
+
 class Connection(asyncio.BufferedProtocol):
     """One connection.
 
@@ -48,6 +57,7 @@ class Connection(asyncio.BufferedProtocol):
         "_closing",
         "_fragments",
         "_frames",
+        "_full",
         "_head",
         "_held",
         "_moved_at",
@@ -70,6 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         self._head: bytearray | None = None
         self._fragments: bytearray | None = None
         self._frames: SlidingCount | None = None
+        self._full = False
         self._closing = False
         self._held = False
         self._choked = False
@@ -91,11 +102,13 @@ class Connection(asyncio.BufferedProtocol):
         self.address = sys.intern(str(peer[0])) if peer else ""
         transport.set_write_buffer_limits(high=0, low=0)
         server = self._server
-        if server.add(self):
+        room = server.add(self)
+        if room is Room.NOT_EVEN_FOR_AN_ANSWER:
+            transport.abort()
+        else:
+            self._full = room is Room.NONE
             self._head = bytearray()
             server.schedule(self, server.now() + server.limits.handshake_seconds)
-        else:
-            transport.abort()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return where bytes are read to: one place for all connections, emptied at once."""
@@ -211,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         end += len(opening.END_OF_HEAD)
         server = self._server
-        answer = opening.answer(bytes(head[:end]), server.origins, full=server.is_full(self))
+        answer = opening.answer(bytes(head[:end]), server.origins, full=self._full or not server.accepting)
         if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
             self._refuse(answer)
             return
@@ -243,8 +256,8 @@ class Connection(asyncio.BufferedProtocol):
         if frames and not self._closing:
             now = client.last_heard = server.now()
             if self._frames is None:
-                self._frames = SlidingCount(now)
-            if not self._frames.add(now, server.limits.max_frames, server.limits.window_seconds, len(frames)):
+                self._frames = SlidingCount(now, server.limits.window_seconds)
+            if not self._frames.add(now, server.limits.max_frames, len(frames)):
                 server.service.flooded(client)
         for frame in frames:
             if self._closing:
@@ -274,8 +287,6 @@ class Connection(asyncio.BufferedProtocol):
                 self._take_message(client, parser, message)
 
     def _take_message(self, client: Client, parser: FrameParser, message: bytes) -> None:
-        if parser.state is not State.OPEN and parser.close_rcvd is None:
-            return
         if len(message) > self._server.limits.max_message_bytes:
             self._fail(parser, MESSAGE_TOO_BIG)
             return

@@ -162,6 +162,7 @@ class AttachStream:
             self._wake.set()
         self._room -= size
         self._queued_bytes += size
+        self._said = True
         return self._queue[-1].commands.add()
 
     # The stream's life.
@@ -221,7 +222,6 @@ class AttachStream:
                 request = self._queue.popleft()
                 if not self._queue:
                     self._room = self._queued_bytes = 0
-                self._said = True
                 try:
                     await call.write(request)
                 except asyncio.InvalidStateError:

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from harkara_servicekit.settings import split_address
 
-from harkara_edge.adapters.connection import Connection
+from harkara_edge.adapters.connection import Connection, Room
 from harkara_edge.adapters.frame_parser import FrameParsers
 from harkara_edge.domain.commands import Moment
 from harkara_edge.domain.deadlines import Wheel
@@ -89,7 +89,7 @@ class SocketServer:
         self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
         self._connections: set[Connection] = set()
         self._per_address: dict[str, int] = {}
-        self._accepting = False
+        self.accepting = False
         self._none_left = asyncio.Event()
         self._none_left.set()
         self._server: asyncio.Server | None = None
@@ -108,7 +108,7 @@ class SocketServer:
         except BaseException:
             listener.close()
             raise
-        self._accepting = True
+        self.accepting = True
         self._tick()
         host, port = listener.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -136,7 +136,7 @@ class SocketServer:
 
     def stop_accepting(self) -> None:
         """Listen no more; open connections stay."""
-        self._accepting = False
+        self.accepting = False
         if self._server is not None:
             self._server.close()
 
@@ -167,26 +167,18 @@ class SocketServer:
         """Let a connection be asked about its deadlines."""
         self._wheel.schedule(connection, when)
 
-    def add(self, connection: Connection) -> bool:
-        """Count a new connection; return whether it may stay at least for its answer."""
+    def add(self, connection: Connection) -> Room:
+        """Count a new connection, and say what room there is for it."""
         self._connections.add(connection)
         self._none_left.clear()
         self.metrics.connections.inc()
-        count = self._per_address.get(connection.address, 0) + 1
-        self._per_address[connection.address] = count
+        mine = self._per_address[connection.address] = self._per_address.get(connection.address, 0) + 1
+        most, most_of_one = self._listening.max_connections, self._listening.max_connections_per_address
+        if mine <= most_of_one and len(self._connections) <= most:
+            return Room.SOME
         # One too many is told so. Past that many even the telling would be an attack's success.
-        return (
-            count <= 2 * self._listening.max_connections_per_address
-            and len(self._connections) <= self._listening.max_connections + BACKLOG
-        )
-
-    def is_full(self, connection: Connection) -> bool:
-        """Return whether there is no room for this connection, which is counted already."""
-        return (
-            not self._accepting
-            or len(self._connections) > self._listening.max_connections
-            or self._per_address[connection.address] > self._listening.max_connections_per_address
-        )
+        told = mine <= 2 * most_of_one and len(self._connections) <= most + BACKLOG
+        return Room.NONE if told else Room.NOT_EVEN_FOR_AN_ANSWER
 
     def remove(self, connection: Connection) -> None:
         """Count a connection no more."""

@@ -5,11 +5,14 @@ What does not belong here: what happens at a limit; `session` and the adapters d
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import Final
 
 MAX_TOKEN_BYTES: Final = 8 * 1024
 """A longer token is refused unread."""
+
+_SLOTS: Final = 10
 
 MAX_UNANSWERED: Final = 32
 """Changes of a subscription that may wait for their answer; then nothing more is read from the client."""
@@ -68,44 +71,41 @@ class Limits:
 class SlidingCount:
     """Counts what happens, and says whether it is too much for a window of time.
 
-    Two whole windows are kept and the older one is weighed by how much of it is still in view: three
-    numbers, however high the limit. A burst from rest may be `limit` and not one more. After a window
-    that was used, a twentieth more is allowed, since the weighing supposes an even pace: a client that
-    keeps just to the rate is not refused for its network's jitter.
+    The window is ten slots; what happened in the slot now and the nine before it counts. So whoever keeps
+    to the limit in every window is never refused, however bursty, and nobody passes more than the limit
+    in nine tenths of one. A refused one is not counted.
 
     Args:
         now: Seconds of a clock that never goes back.
+        window: How many seconds are in view.
     """
 
-    __slots__ = ("_before", "_count", "_start")
+    __slots__ = ("_counts", "_slot", "_total", "_width")
 
-    def __init__(self, now: float) -> None:
-        self._start = now
-        self._count = 0
-        self._before = 0
+    def __init__(self, now: float, window: float) -> None:
+        self._width = window / _SLOTS
+        self._slot = int(now / self._width)
+        self._counts = array("H", bytes(2 * _SLOTS))
+        self._total = 0
 
-    def add(self, now: float, limit: int, window: float, amount: int = 1) -> bool:
-        """Count, and return whether this is still within the limit; what is not, is not counted.
+    def add(self, now: float, limit: int, amount: int = 1) -> bool:
+        """Count, and return whether this is still within the limit.
 
         Args:
             now: Seconds; not before the last one.
-            limit: How many may be in view.
-            window: How many seconds are.
+            limit: How many may be in view; less than 65,536.
             amount: How many at once.
         """
-        passed = now - self._start
-        if passed >= window:
-            windows = int(passed / window)
-            self._before = self._count if windows == 1 else 0
-            self._count = 0
-            self._start += windows * window
-            passed = now - self._start
-        # Clamped: the division above may round to a window that has just not begun.
-        in_view = self._before * min(1.0, max(0.0, 1.0 - passed / window))
-        slack = max(1, limit // 20) if self._before else 0
-        if self._count + amount + in_view > limit + slack:
+        slot = int(now / self._width)
+        for passed in range(max(self._slot + 1, slot - _SLOTS + 1), slot + 1):
+            index = passed % _SLOTS
+            self._total -= self._counts[index]
+            self._counts[index] = 0
+        self._slot = max(self._slot, slot)
+        if self._total + amount > limit:
             return False
-        self._count += amount
+        self._total += amount
+        self._counts[self._slot % _SLOTS] += amount
         return True
 
 

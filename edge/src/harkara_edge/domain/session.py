@@ -175,8 +175,8 @@ class Session:
     def _handle(self, text: str, at: Moment) -> list[Effect]:
         limits = self._rules.limits
         if self._rate is None:
-            self._rate = SlidingCount(at.monotonic)
-        if not self._rate.add(at.monotonic, limits.max_messages, limits.window_seconds):
+            self._rate = SlidingCount(at.monotonic, limits.window_seconds)
+        if not self._rate.add(at.monotonic, limits.max_messages):
             if self._warned:
                 return self.end(errors.RATE_LIMITED)
             self._warned = True
