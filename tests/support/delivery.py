@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from harkara_event_service.domain.event import Event, NumberedEvent
-from harkara_event_service.ports import Chain, DisconnectReason, EventLog, Heads, Outcome
+from harkara_event_service.ports import PAGE_BYTES, Chain, DisconnectReason, EventLog, Heads, Outcome
 
 from tests.support.registry_desk import unpacked
 
@@ -158,12 +158,14 @@ class SteppedLog:
         await self.on_step("after heads")
         return heads
 
-    async def read(self, positions: Mapping[str, int], limit: int) -> Mapping[str, Sequence[NumberedEvent]]:
+    async def read(
+        self, positions: Mapping[str, int], limit: int, max_bytes: int = PAGE_BYTES
+    ) -> Mapping[str, Sequence[NumberedEvent]]:
         """See `EventLog`."""
         self.reads.append(dict(positions))
         await self.on_step("before read")
         self._fail()
-        pages = await self.inner.read(positions, limit)
+        pages = await self.inner.read(positions, limit, max_bytes)
         await self.on_step("after read")
         return pages
 

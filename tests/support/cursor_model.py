@@ -1,0 +1,520 @@
+"""A mesh in one thread: users' streams, edges that follow the contract, and a log that answers when told.
+
+Everything between them is a queue that moves only when asked: commands up, items down, reads of heads
+and of pages, announcements. What an edge would hand to its clients is checked as it comes.
+
+The oracle knows no cursor: it knows what was committed, and since when a session may count on a type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harkara_event_service.domain.event import Event, NumberedEvent
+from harkara_event_service.domain.registry import (
+    EVERYTHING,
+    Attachment,
+    Registry,
+    ResumePoint,
+    Session,
+    State,
+)
+from harkara_event_service.ports import (
+    PAGE_BYTES,
+    Chain,
+    DisconnectReason,
+    Head,
+    Heads,
+    LogUnavailableError,
+    Outcome,
+)
+from harkara_event_service.service import READS_AT_ONCE, Delivering, OpenRequest
+
+from tests.support.delivery import Advanced, Delivered, Disconnected, Item, Opened, RecordedOutbox, Subscribed
+from tests.support.events import make_event
+
+EPOCH = "first-life"
+MAX_SESSIONS = 3
+QUEUE_ITEMS = 6
+LARGE = "order_created"
+SMALL = "eta_updated"
+TYPES = (LARGE, SMALL, EVERYTHING)
+_EVENTS: Mapping[str, Event] = {
+    LARGE: make_event(event_type=LARGE, data='{"x":"' + "x" * 50_000 + '"}'),
+    SMALL: make_event(event_type=SMALL),
+}
+
+
+class LoopWithoutWaiting(asyncio.SelectorEventLoop):
+    """Sleeps take no time: its clock jumps to the next timer."""
+
+    def __init__(self) -> None:
+        super().__init__(_Selector(self))
+        self.now = 0.0
+
+    def time(self) -> float:
+        """What the loop takes for the time."""
+        return self.now
+
+
+class _Selector(selectors.DefaultSelector):
+    def __init__(self, loop: LoopWithoutWaiting) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._loop.now += timeout or 0
+        return super().select(0)
+
+
+@dataclass(eq=False)
+class Asked:
+    """A read that waits for its answer, and what the log held when it was asked."""
+
+    about: Any
+    then: Callable[[], Any]
+    answer: asyncio.Future[Any]
+
+
+class ToldLog:
+    """An `EventLog` whose reads are answered when told, with what there was then or is now."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, list[NumberedEvent]] = {}
+        self.floors: dict[str, int] = {}
+        self.heads_asked: list[Asked] = []
+        self.reads_asked: list[Asked] = []
+
+    def last(self, user_id: str) -> int:
+        """The user's last seq."""
+        return len(self.streams.get(user_id, ()))
+
+    def commit(self, user_id: str, event_type: str) -> NumberedEvent:
+        """Store an event."""
+        stream = self.streams.setdefault(user_id, [])
+        event = Event(**{**_fields(_EVENTS[event_type]), "user_id": user_id})
+        stream.append(NumberedEvent(event, len(stream) + 1))
+        return stream[-1]
+
+    def heads_of(self, user_ids: Sequence[str]) -> Heads:
+        """Heads as of now."""
+        return Heads(EPOCH, {user: Head(self.last(user), self.floors.get(user, 0)) for user in user_ids})
+
+    def pages_of(self, positions: Mapping[str, int], limit: int) -> dict[str, list[NumberedEvent]]:
+        """Pages as of now."""
+        return {
+            user: self.streams.get(user, [])[max(position, self.floors.get(user, 0)) :][:limit]
+            for user, position in positions.items()
+        }
+
+    async def append(
+        self, events: Sequence[Event], *, deadline: float, chain: Chain | None = None
+    ) -> Sequence[Outcome]:
+        """Not used: `commit` stores."""
+        raise NotImplementedError
+
+    async def heads(self, user_ids: Sequence[str]) -> Heads:
+        """See `EventLog`."""
+        then = self.heads_of(user_ids)
+        asked = Asked(user_ids, lambda: then, asyncio.get_running_loop().create_future())
+        self.heads_asked.append(asked)
+        answer: Heads = await asked.answer
+        return answer
+
+    async def read(
+        self, positions: Mapping[str, int], limit: int, max_bytes: int = PAGE_BYTES
+    ) -> Mapping[str, Sequence[NumberedEvent]]:
+        """See `EventLog`; the model tells how long a page is."""
+        del max_bytes
+        then = self.pages_of(positions, limit)
+        asked = Asked(dict(positions), lambda: then, asyncio.get_running_loop().create_future())
+        self.reads_asked.append(asked)
+        answer: Mapping[str, Sequence[NumberedEvent]] = await asked.answer
+        return answer
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+@dataclass(eq=False)
+class Client:
+    """A connection as its edge knows it.
+
+    Attributes:
+        position: The last seq handed to its transport; None before the first Opened.
+        fenced: Whether an Open waits for its Opened.
+        wanted: What it asked for.
+        since: For each type in force, after which seq every event of it must come.
+        changes: Changes that wait: number, whether types are added, which.
+        carried: The last change that the last Open carried.
+        oldest_start: The user's last seq when the first Open was sent.
+        oldest_floor: What retention had taken away then.
+    """
+
+    number: int
+    user_id: str
+    wanted: frozenset[str]
+    resume: int | None
+    oldest_start: int
+    oldest_floor: int
+    generation: int = 0
+    position: int | None = None
+    fenced: bool = True
+    paused: bool = False
+    since: dict[str, int] = field(default_factory=dict)
+    changes: list[tuple[int, bool, frozenset[str]]] = field(default_factory=list)
+    last_change: int = 0
+    carried: int = 0
+
+
+class Edge:
+    """One edge worker: its clients, and the two directions of its stream."""
+
+    def __init__(self, model: Model) -> None:
+        self.clients: dict[int, Client] = {}
+        self.up: list[Callable[[], None]] = []
+        self._model = model
+        self.attach()
+
+    def attach(self) -> None:
+        """Begin a stream; what was on its way on the last one is lost."""
+        self.up.clear()
+        outbox = RecordedOutbox(QUEUE_ITEMS, lambda: self._model.delivering.has_room(attachment))
+        attachment = self._model.delivering.attach("edge", outbox)
+        self.outbox: RecordedOutbox = outbox
+        self.attachment: Attachment = attachment
+        for client in self.clients.values():
+            self.send_open(client)
+
+    def send_open(self, client: Client) -> None:
+        """Send Open for a client as it is now; everything for it is dropped until Opened."""
+        client.generation += 1
+        client.fenced = True
+        client.carried = client.last_change
+        continues = client.position is not None
+        after = client.position if continues else client.resume
+        request = OpenRequest(
+            session=client.number,
+            generation=client.generation,
+            user_id=client.user_id,
+            types=sorted(client.wanted),
+            wanted=None if after is None else ResumePoint(EPOCH, after),
+            must_continue=continues,
+            stopped=client.paused,
+        )
+        self.up.append(lambda: self._model.delivering.open(self.attachment, [request]))
+
+    def send_change(self, client: Client, types: frozenset[str], *, adds: bool) -> None:
+        """Send Subscribe or Unsubscribe."""
+        client.last_change += 1
+        change = client.last_change
+        client.wanted = client.wanted | types if adds else client.wanted - types
+        client.changes.append((change, adds, types))
+
+        def carry_out() -> None:
+            # What commits from now on must come.
+            self._model.known_at[client, change] = self._model.log.last(client.user_id)
+            to_do = self._model.delivering.subscribe if adds else self._model.delivering.unsubscribe
+            to_do(self.attachment, client.number, types, change)
+
+        self.up.append(carry_out)
+
+    def send_written(self, client: Client) -> None:
+        """Report progress."""
+        number, position = client.number, client.position or 0
+        self.up.append(lambda: self._model.delivering.written(self.attachment, number, position))
+
+    def send_close(self, client: Client) -> None:
+        """End a client's session."""
+        del self.clients[client.number]
+        self.up.append(lambda: self._model.delivering.close(self.attachment, client.number))
+
+    # What comes down.
+
+    def take(self, item: Item) -> None:  # noqa: C901 - one branch for each kind.
+        """Handle an item as the contract says, and check it."""
+        match item:
+            case Delivered(sessions, seq, _):
+                for number in sessions:
+                    self._deliver(self.clients.get(number), seq)
+            case Opened(session, generation, seq, recovered):
+                client = self.clients.get(session)
+                if client is not None and client.generation == generation:
+                    self._opened(client, seq, recovered=recovered)
+            case Subscribed(session, change):
+                client = self.clients.get(session)
+                if client is not None and change > client.carried:
+                    self._changed(client, change)
+            case Advanced(positions):
+                for number, seq in positions:
+                    self._advance(self.clients.get(number), seq)
+            case Disconnected(session, generation, reason):
+                client = self.clients.get(session)
+                if client is not None and client.generation == generation:
+                    self._disconnected(client, reason)
+
+    def _deliver(self, client: Client | None, seq: int) -> None:
+        if client is None or client.fenced or client.paused:
+            return
+        assert client.position is not None
+        assert seq > client.position, "an event came twice, or out of order"
+        event_type = self._model.type_of(client.user_id, seq)
+        assert client.since.keys() & {event_type, EVERYTHING}, "an event of a type that is not subscribed"
+        self._pass(client, seq - 1)
+        client.position = seq
+
+    def _advance(self, client: Client | None, seq: int) -> None:
+        if client is None or client.fenced or client.paused:
+            return
+        self._pass(client, seq)
+        client.position = max(seq, client.position or 0)
+
+    def _pass(self, client: Client, seq: int) -> None:
+        missed = self._model.owed(client, up_to=seq)
+        assert not missed, f"a hole: {missed} never came"
+
+    def _opened(self, client: Client, seq: int, *, recovered: bool) -> None:
+        if client.position is not None:
+            assert (seq, recovered) == (client.position, True)
+        elif recovered:
+            assert seq == client.resume
+            assert seq >= client.oldest_floor
+        else:
+            assert client.oldest_start <= seq <= self._model.log.last(client.user_id)
+            lost = self._model.log.floors.get(client.user_id, 0)
+            assert client.resume is None or not lost <= client.resume <= client.oldest_start
+        client.fenced = False
+        client.position = seq
+        client.changes = [each for each in client.changes if each[0] > client.carried]
+        types = client.wanted
+        for _, adds, changed in reversed(client.changes):
+            types = types - changed if adds else types | changed
+        client.since = dict.fromkeys(types, seq)
+
+    def _changed(self, client: Client, change: int) -> None:
+        (first, adds, types), *client.changes = client.changes
+        assert first == change, "changes are confirmed in order"
+        known_at = self._model.known_at.pop((client, change))
+        for event_type in types:
+            if adds:
+                client.since.setdefault(event_type, max(known_at, client.position or 0))
+            else:
+                client.since.pop(event_type, None)
+
+    def _disconnected(self, client: Client, reason: DisconnectReason) -> None:
+        if reason is DisconnectReason.RESUME_LOST:
+            assert client.position is not None or client.resume is not None
+            at = client.resume if client.position is None else client.position
+            assert (at or 0) < self._model.log.floors.get(client.user_id, 0), "nothing was lost"
+        elif reason is DisconnectReason.UNAVAILABLE:
+            assert client.position is None, "who is there already waits"
+        else:
+            assert client.position is None, "who is there already is not one too many"
+        del self.clients[client.number]
+
+
+def described(session: Session) -> str:
+    """Where a cursor stands, for a failure's message."""
+    stream = session.stream
+    return (
+        f"{session.state.name} at {session.position}, {session.under_way_bytes} bytes under way; "
+        f"head {stream.head}, heard {stream.heard}, edge full: {session.attachment.full}"
+    )
+
+
+class Model:
+    """The whole: two edges, `Delivering`, the log."""
+
+    def __init__(self) -> None:
+        self.loop = LoopWithoutWaiting()
+        self.log = ToldLog()
+        self.registry = Registry(max_sessions_per_user=MAX_SESSIONS, size_of_catalogue=17)
+        self.delivering = Delivering(self.log, self.registry)
+        self.unheard: dict[str, list[NumberedEvent]] = {}
+        self.lost_hints: set[str] = set()
+        self.known_at: dict[tuple[Client, int], int] = {}
+        self.edges = [Edge(self), Edge(self)]
+        self._numbers = 0
+        self._running = self.loop.create_task(self.delivering.run())
+        self.turn()
+
+    def turn(self, seconds: float = 0) -> None:
+        """Let whatever can go on go on."""
+        for _ in range(6):
+            self.loop.run_until_complete(asyncio.sleep(0))
+        if seconds:
+            self.loop.run_until_complete(asyncio.sleep(seconds))
+        assert not self._running.done()
+
+    def type_of(self, user_id: str, seq: int) -> str:
+        """The type of an event."""
+        return self.log.streams[user_id][seq - 1].event.event_type
+
+    def owed(self, client: Client, *, up_to: int) -> list[int]:
+        """The events after a client's position that must have come to it."""
+        nowhere = up_to + 1
+        return [
+            seq
+            for seq in range((client.position or 0) + 1, up_to + 1)
+            if seq
+            > min(
+                client.since.get(self.type_of(client.user_id, seq), nowhere),
+                client.since.get(EVERYTHING, nowhere),
+            )
+        ]
+
+    def connect(self, edge: Edge, user_id: str, types: frozenset[str], resume: int | None) -> None:
+        """A client comes."""
+        self._numbers += 1
+        client = Client(
+            self._numbers,
+            user_id,
+            types,
+            resume,
+            self.log.last(user_id),
+            self.log.floors.get(user_id, 0),
+        )
+        edge.clients[client.number] = client
+        edge.send_open(client)
+
+    def commit(self, user_id: str, event_type: str) -> None:
+        """An event is stored; its announcement is on its way."""
+        self.unheard.setdefault(user_id, []).append(self.log.commit(user_id, event_type))
+
+    def announce(self, numbered: NumberedEvent) -> None:
+        """A commit is heard of, the first time or again."""
+        self.delivering.announce([numbered])
+        self.turn()
+
+    def do_next(self, edge: Edge) -> None:
+        """The event-service takes an edge's next command."""
+        command = edge.up.pop(0)
+
+        async def carry_out() -> None:
+            command()
+
+        self.loop.run_until_complete(carry_out())
+        self.turn()
+
+    def take_next(self, edge: Edge) -> None:
+        """An edge takes its next item."""
+        for item in edge.outbox.take(1):
+            edge.take(item)
+        self.turn()
+
+    def answer_heads(self, asked: Asked, *, stale: bool) -> None:
+        """Heads come back."""
+        self.log.heads_asked.remove(asked)
+        asked.answer.set_result(asked.then() if stale else self.log.heads_of(asked.about))
+        self.turn()
+
+    def answer_read(self, asked: Asked, limit: int, *, stale: bool) -> None:
+        """Pages come back, with at most so many events each."""
+        self.log.reads_asked.remove(asked)
+        pages = asked.then() if stale else self.log.pages_of(asked.about, limit)
+        asked.answer.set_result({user: page[:limit] for user, page in pages.items()})
+        self.turn()
+
+    def fail(self, asked: Asked) -> None:
+        """A read fails."""
+        queue = self.log.heads_asked if asked in self.log.heads_asked else self.log.reads_asked
+        queue.remove(asked)
+        asked.answer.set_exception(LogUnavailableError("away"))
+        self.turn(seconds=2)
+
+    def detach(self, edge: Edge) -> None:
+        """An edge's stream ends, and it attaches again."""
+        self.delivering.detach(edge.attachment)
+        edge.attach()
+        self.turn()
+
+    def settle(self) -> None:
+        """Let everything that is on its way arrive; it must come to an end."""
+        for user_id, stream in self.log.streams.items():
+            for numbered in self.unheard.pop(user_id, ()):
+                self.announce(numbered)
+            # Of a lost hint only the next event tells.
+            if user_id in self.lost_hints:
+                self.announce(stream[-1])
+        self.lost_hints.clear()
+        for edge in self.edges:
+            for client in edge.clients.values():
+                edge.send_written(client)
+        for _ in range(200):
+            if not self._settle_one_round():
+                break
+        else:
+            raise AssertionError("it never comes to rest")
+        self.delivering.tell_advanced()
+        while any(edge.outbox.items for edge in self.edges):
+            for edge in self.edges:
+                self.take_next(edge)
+        self._check_complete()
+
+    def _settle_one_round(self) -> bool:
+        """Let everything arrive that is on its way now; returns whether there was anything."""
+        moved = 0
+        for edge in self.edges:
+            moved += len(edge.up)
+            for _ in range(len(edge.up)):
+                self.do_next(edge)
+        for asked in list(self.log.heads_asked):
+            moved += 1
+            self.answer_heads(asked, stale=False)
+        for asked in list(self.log.reads_asked):
+            moved += 1
+            self.answer_read(asked, 100, stale=False)
+        for edge in self.edges:
+            taken = len(edge.outbox.items)
+            for _ in range(taken):
+                self.take_next(edge)
+            if taken:
+                for client in edge.clients.values():
+                    edge.send_written(client)
+            moved += taken
+        return moved > 0
+
+    def _check_complete(self) -> None:
+        for edge in self.edges:
+            for client in edge.clients.values():
+                assert not client.fenced, "an Open was never answered"
+                assert not client.changes, "a change was never confirmed"
+                session = edge.attachment.sessions[client.number]
+                if client.paused:
+                    assert session.state is State.BEHIND
+                    assert session.position == client.position
+                else:
+                    assert session.state is State.LIVE, described(session)
+                    assert client.position == self.log.last(client.user_id)
+        assert not self.registry.has_reads()
+
+    def check(self) -> None:
+        """What holds at every moment."""
+        registry = self.registry
+        sessions = [session for edge in self.edges for session in edge.attachment.sessions.values()]
+        assert registry.session_count == len(sessions)
+        assert set(registry.users()) == {session.stream.user_id for session in sessions}
+        for session in sessions:
+            stream = session.stream
+            assert (session in stream.live) == (session.state is State.LIVE)
+            assert (session in stream.behind) == (session.state is not State.LIVE)
+            if session.state is State.BEHIND and not session.stopped:
+                assert session.position != stream.head, "at the head, and not live"
+        assert all(stream in registry._streams.values() for stream in registry._to_read)
+        if registry.has_reads():
+            assert len(self.log.reads_asked) == READS_AT_ONCE, "a read is wanted and nobody reads"
+
+    def close(self) -> None:
+        """End all of it."""
+        for edge in self.edges:
+            self.delivering.detach(edge.attachment)
+        assert (self.registry.session_count, list(self.registry.users())) == (0, [])
+        self._running.cancel()
+        self.loop.run_until_complete(asyncio.gather(self._running, return_exceptions=True))
+        self.loop.run_until_complete(self.delivering.close_all())
+        self.loop.close()
