@@ -163,6 +163,12 @@ class EdgeService:
         if client.state is not State.CLOSED:
             self._perform(client, client.end(errors.TIMEOUT))
 
+    def broken(self, client: Client) -> None:
+        """Take that something of ours failed in the middle of a client's affairs."""
+        _log.exception("session_failed", connection_id=client.connection_id)
+        if client.state is not State.CLOSED:
+            self._perform(client, client.end(errors.INTERNAL_ERROR))
+
     def flooded(self, client: Client) -> None:
         """Take that a client sends more frames than it may."""
         if client.state is not State.CLOSED:
@@ -351,6 +357,12 @@ class EdgeService:
             if client.wants_cursor:
                 client.detached()
 
+    def failed(self, session: int) -> None:
+        """Take that an item for a session could not be handled: it ends, the others go on."""
+        client = self._clients.get(session)
+        if client is not None:
+            self.broken(client)
+
     # Called by the watch over revocations.
 
     def revoked(self, version: int, revocations: list[Revocation]) -> None:
@@ -360,7 +372,9 @@ class EdgeService:
             version: Up to which everything is known with this.
             revocations: In rising version.
         """
-        self._memory.learn(version, revocations)
+        if self._memory.learn(version, revocations):
+            for client in self._clients.values():
+                client.version = min(client.version, version)
         self._watching.set()
         if not revocations:
             return
@@ -456,9 +470,7 @@ class EdgeService:
                 if client.standing:
                     client.socket.schedule(client.next_deadline(at))
         except Exception:  # noqa: BLE001 - our fault, whatever it is: the client is told so, the log why.
-            _log.exception("verification_failed", connection_id=client.connection_id)
-            if client.state is not State.CLOSED:
-                self._perform(client, client.end(errors.INTERNAL_ERROR))
+            self.broken(client)
         else:
             self._metrics.verifications.labels("ok").inc()
             # No await between the answer, its comparison with what the watch told, and its place among

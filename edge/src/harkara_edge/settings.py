@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import Address, ServiceSettings
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
-from harkara_edge.domain.handshake import OriginRule
 from harkara_edge.domain.limits import Limits
 
 

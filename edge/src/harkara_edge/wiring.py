@@ -15,6 +15,7 @@ from typing import Any, Final
 from harkara_catalogue import CatalogueFileError, load_catalogue
 from harkara_servicekit.grpc_client import open_channel
 from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import SettingsError
 from prometheus_client import CollectorRegistry
 
@@ -23,7 +24,6 @@ from harkara_edge.adapters.credential import Credential
 from harkara_edge.adapters.event_stream import AttachStream
 from harkara_edge.adapters.socket_server import Listening, SocketServer
 from harkara_edge.domain.commands import Moment
-from harkara_edge.domain.handshake import OriginRule
 from harkara_edge.domain.limits import UnsentTotal
 from harkara_edge.domain.session import Rules
 from harkara_edge.metrics import Metrics

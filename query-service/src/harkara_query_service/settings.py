@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import Address, ServiceSettings
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
-
-from harkara_query_service.domain.origins import read_origins
 
 
 def _targets(value: object) -> object:
@@ -22,7 +21,7 @@ def _each_once(targets: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _checked_origins(text: str) -> str:
-    read_origins(text)
+    OriginRule.parse(text)
     return text
 
 

@@ -16,6 +16,7 @@ from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
 from harkara_servicekit.http_server import HttpServer
 from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import SettingsError, split_address
 from prometheus_client import CollectorRegistry
 
@@ -25,7 +26,6 @@ from harkara_query_service.adapters.event_stats import EventStats
 from harkara_query_service.adapters.postgres_history import PostgresHistory, open_engine
 from harkara_query_service.adapters.postgres_probe import PostgresProbe
 from harkara_query_service.adapters.routes import create_app
-from harkara_query_service.domain.origins import read_origins
 from harkara_query_service.metrics import Metrics
 from harkara_query_service.service import QueryService
 from harkara_query_service.settings import QueryServiceSettings
@@ -113,7 +113,7 @@ async def serve(
         app = create_app(
             service,
             known_types=known_types,
-            origins=read_origins(settings.allowed_origins),
+            origins=OriginRule.parse(settings.allowed_origins),
             max_requests=settings.max_requests,
             metrics=metrics,
         )

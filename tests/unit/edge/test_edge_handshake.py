@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from harkara_edge.domain.handshake import PATH, OriginRule, refusal
+from harkara_edge.domain.handshake import PATH, refusal
+from harkara_servicekit.origins import OriginRule
 
 ANYBODY_HERE = OriginRule.parse("loopback")
 

@@ -49,3 +49,14 @@ def test_a_user_that_changes_again_counts_as_new() -> None:
         memory.learn(version, [Revocation(user_id, DISABLED, version)])
     assert memory.is_doubtful(answer(12, "a"))
     assert not memory.is_doubtful(answer(13, "a"))
+
+
+def test_after_a_restore_of_the_users_history_begins_anew() -> None:
+    memory = RevocationMemory()
+    assert not memory.learn(500, [])
+    assert not memory.learn(501, [Revocation("u", DISABLED, 501)])
+    assert memory.learn(300, [])
+    assert not memory.is_doubtful(answer(300))
+    assert memory.is_doubtful(answer(299))
+    assert not memory.learn(301, [Revocation("u", DISABLED, 301)])
+    assert memory.is_doubtful(answer(300))

@@ -286,6 +286,34 @@ async def test_a_session_verified_after_the_change_stays() -> None:
     assert socket.close_code == 4401
 
 
+async def test_after_a_restore_of_the_users_old_versions_protect_no_session() -> None:
+    bench = Bench()
+    bench.verifier.version = 500
+    bench.revoke(500)
+    socket, _ = await bench.open("u")
+    bench.revoke(300)
+    bench.revoke(301, Revocation("u", RevocationReason.REMOVED_OR_DISABLED, 301))
+    assert socket.close_code == 4403
+
+
+async def test_a_fault_of_ours_ends_one_session_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    one, first = await bench.open()
+    two, second = await bench.open()
+    try:
+        raise RuntimeError
+    except RuntimeError:
+        bench.service.failed(first.number)
+        bench.service.failed(999)
+    assert one.frames()[-1]["code"] == "internal_error"
+    assert one.close_code == 1011
+    bench.deliver(([second], [1]))
+    assert two.seqs() == [1]
+    monkeypatch.setattr(bench.verifier, "verify", None)
+    three, _ = await bench.verify()
+    assert three.close_code == 1011
+
+
 async def test_a_client_that_left_while_it_was_verified_leaves_nothing_behind() -> None:
     bench = Bench()
     socket, client = bench.connect()

@@ -376,6 +376,13 @@ def test_an_opened_of_an_older_generation_changes_nothing() -> None:
     assert stands(session) == "OPEN"
 
 
+def test_a_second_opened_of_one_generation_changes_nothing() -> None:
+    session = opened(seq=10)
+    session.position = 12
+    assert session.opened(generation=1, epoch="e", seq=10, recovered=False, at=START) == []
+    assert (session.state, session.position) == (State.OPEN, 12)
+
+
 def test_a_pause_stops_the_cursor_where_it_stands_and_its_end_goes_on_from_there() -> None:
     session = opened(seq=10)
     session.position = 12

@@ -6,8 +6,8 @@ import pytest
 from harkara_query_service.adapters.routes import create_app
 from harkara_query_service.domain import access
 from harkara_query_service.domain.access import Reach, Reader, Verdict, judge, reach
-from harkara_query_service.domain.origins import read_origins
 from harkara_query_service.metrics import Metrics
+from harkara_servicekit.origins import OriginRule
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -62,7 +62,7 @@ def test_every_path_that_is_served_has_a_rule() -> None:
     app = create_app(
         cast("Any", None),
         known_types=(),
-        origins=read_origins("loopback"),
+        origins=OriginRule.parse("loopback"),
         max_requests=1,
         metrics=Metrics(CollectorRegistry()),
     )

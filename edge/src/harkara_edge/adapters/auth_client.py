@@ -34,6 +34,10 @@ MAX_IN_FLIGHT: Final = 64
 MAX_WAITING: Final = 20_000
 SILENCE_SECONDS: Final = 3.0
 
+LOOK_BACK: Final = 1_000
+"""How many changes before its first answer the watch asks for: the auth-service keeps answers for seconds,
+and one of before the watch began must be found good or bad, not doubtful."""
+
 Revoked = Callable[[int, list[Revocation]], None]
 Call = aio.UnaryStreamCall[pb.WatchRevocationsRequest, pb.WatchRevocationsResponse]
 
@@ -136,8 +140,12 @@ class AuthClient:
             revoked: Takes each answer: the version up to which everything is known, and what changed.
         """
         while True:
+            began = self._version is not None
             try:
                 await self._watch_once(revoked)
+                if not began:
+                    # That was only to learn where to begin.
+                    continue
             except aio.AioRpcError as error:
                 self._credential_refused = error.code() in _OUR_CREDENTIAL
                 self._lost(f"{error.code().name}: {error.details()}")
@@ -161,6 +169,10 @@ class AuthClient:
                     self._lost("the auth-service ended it")
                     return
                 self._found()
+                if self._version is None:
+                    self._version = max(0, response.version - LOOK_BACK)
+                    revoked(self._version, [])
+                    return
                 revoked(response.version, _read(response))
                 self._version = response.version
         finally:

@@ -295,7 +295,10 @@ class Connection(asyncio.BufferedProtocol):
         except UnicodeDecodeError:
             self._fail(parser, NOT_UTF8)
             return
-        self._server.service.received(client, text)
+        try:
+            self._server.service.received(client, text)
+        except Exception:  # noqa: BLE001 - our fault, whatever it is: one client's, not the loop's.
+            self._server.service.broken(client)
 
     def _fail(self, parser: FrameParser, close_code: int) -> None:
         if parser.state is State.OPEN:

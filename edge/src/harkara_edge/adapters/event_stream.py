@@ -281,26 +281,33 @@ class AttachStream:
 
 
 def _take(item: pb.AttachItem, service: EdgeService) -> None:
-    match item.WhichOneof("item"):
-        case "opened":
-            opened = item.opened
-            service.opened(
-                opened.session,
-                generation=opened.generation,
-                epoch=opened.epoch,
-                seq=opened.seq,
-                recovered=opened.recovered,
-            )
-        case "subscribed":
-            service.types_changed(item.subscribed.session, item.subscribed.change)
-        case "advanced":
-            service.advanced(item.advanced.sessions, item.advanced.seqs)
-        case "disconnect":
-            gone = item.disconnect
-            reason = _REASONS.get(gone.reason, DisconnectReason.UNAVAILABLE)
-            service.disconnected(gone.session, gone.generation, reason)
-        case "drain":
-            raise StreamEndedError("drain")
+    kind = item.WhichOneof("item")
+    if kind == "drain":
+        raise StreamEndedError("drain")
+    try:
+        match kind:
+            case "opened":
+                opened = item.opened
+                service.opened(
+                    opened.session,
+                    generation=opened.generation,
+                    epoch=opened.epoch,
+                    seq=opened.seq,
+                    recovered=opened.recovered,
+                )
+            case "subscribed":
+                service.types_changed(item.subscribed.session, item.subscribed.change)
+            case "advanced":
+                service.advanced(item.advanced.sessions, item.advanced.seqs)
+            case "disconnect":
+                gone = item.disconnect
+                reason = _REASONS.get(gone.reason, DisconnectReason.UNAVAILABLE)
+                service.disconnected(gone.session, gone.generation, reason)
+    except Exception:
+        if kind not in {"opened", "subscribed", "disconnect"}:
+            raise
+        # One session's fault must not end the stream of all of them.
+        service.failed(getattr(item, kind).session)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import split_address
 
 from harkara_edge.adapters.connection import Connection, Room
 from harkara_edge.adapters.frame_parser import FrameParsers
 from harkara_edge.domain.commands import Moment
 from harkara_edge.domain.deadlines import Wheel
-from harkara_edge.domain.handshake import OriginRule
 from harkara_edge.domain.limits import Limits, UnsentTotal
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService

@@ -85,7 +85,7 @@ class SlidingCount:
     def __init__(self, now: float, window: float) -> None:
         self._width = window / _SLOTS
         self._slot = int(now / self._width)
-        self._counts = array("H", bytes(2 * _SLOTS))
+        self._counts = array("L", [0] * _SLOTS)
         self._total = 0
 
     def add(self, now: float, limit: int, amount: int = 1) -> bool:
@@ -93,7 +93,7 @@ class SlidingCount:
 
         Args:
             now: Seconds; not before the last one.
-            limit: How many may be in view; less than 65,536.
+            limit: How many may be in view.
             amount: How many at once.
         """
         slot = int(now / self._width)

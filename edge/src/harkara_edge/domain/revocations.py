@@ -44,21 +44,28 @@ class RevocationMemory:
         self._forgotten = 0
         self.version: int | None = None
 
-    def learn(self, version: int, revocations: list[Revocation]) -> None:
+    def learn(self, version: int, revocations: list[Revocation]) -> bool:
         """Take in what the watch told.
 
         Args:
             version: Up to which everything is now known. The first is where the memory begins.
             revocations: In rising version.
+
+        Returns:
+            Whether history went back (the users' database was restored): versions of before then say
+            nothing any more.
         """
-        if self.version is None:
+        went_back = self.version is not None and version < self.version
+        if self.version is None or went_back:
+            self._latest.clear()
             self._forgotten = version
+        self.version = version
         for revocation in revocations:
             self._latest[revocation.user_id] = revocation
             self._latest.move_to_end(revocation.user_id)
         while len(self._latest) > self._capacity:
             self._forgotten = max(self._forgotten, self._latest.popitem(last=False)[1].version)
-        self.version = version if self.version is None else max(self.version, version)
+        return went_back
 
     def is_doubtful(self, principal: Principal) -> bool:
         """Return whether an answer may not know of a change of its user."""

@@ -357,13 +357,13 @@ class Session:
         """Take that a cursor stands.
 
         Args:
-            generation: Which one; another than the current is ignored.
+            generation: Which one; another than the current is ignored, and so is a second answer.
             epoch: The life of the log.
             seq: Where it starts.
             recovered: Whether a resume succeeded.
             at: Now.
         """
-        if generation != self.generation or not self.attached:
+        if generation != self.generation or not self.attached or self.state is State.OPEN:
             return []
         if self.state is State.OPENING:
             self._move(Move.OPENED)

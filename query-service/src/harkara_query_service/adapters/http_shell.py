@@ -11,12 +11,12 @@ import secrets
 import time
 
 import structlog
+from harkara_servicekit.origins import OriginRule
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harkara_query_service.adapters.answers import failure
-from harkara_query_service.domain.origins import AllowedOrigins
 from harkara_query_service.metrics import Metrics
 
 _PREFLIGHT_SECONDS = 600
@@ -43,7 +43,7 @@ class HttpShell:
         metrics: Where requests are counted.
     """
 
-    def __init__(self, app: ASGIApp, origins: AllowedOrigins, max_requests: int, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, origins: OriginRule, max_requests: int, metrics: Metrics) -> None:
         self._app = app
         self._origins = origins
         self._max_requests = max_requests
@@ -58,7 +58,7 @@ class HttpShell:
         started_at = time.perf_counter()
         status = 0
         origin = Headers(scope=scope).get("origin")
-        allowed = origin if origin is not None and self._origins.allow(origin) else None
+        allowed = origin if origin is not None and self._origins.allows(origin) else None
 
         async def send_dressed(message: Message) -> None:
             nonlocal status

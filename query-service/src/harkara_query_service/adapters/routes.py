@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
+from harkara_servicekit.origins import OriginRule
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -25,7 +26,6 @@ from harkara_query_service.domain.errors import (
     UnavailableError,
 )
 from harkara_query_service.domain.events import EVENT_ID_PATTERN, USER_ID_PATTERN
-from harkara_query_service.domain.origins import AllowedOrigins
 from harkara_query_service.domain.paging import BEFORE_SEQ, LIMIT, SKIP
 from harkara_query_service.domain.parameters import Query, split_query
 from harkara_query_service.domain.windows import CRITICAL_LIMIT, HOURS
@@ -42,7 +42,7 @@ def create_app(
     service: QueryService,
     *,
     known_types: Collection[str],
-    origins: AllowedOrigins,
+    origins: OriginRule,
     max_requests: int,
     metrics: Metrics,
 ) -> FastAPI:
