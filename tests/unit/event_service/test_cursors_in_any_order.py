@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.support.cursor_model import LARGE, SMALL, TYPES, Client, Edge, Model
+from tests.support.cursor_model import TYPES, Client, Edge, Model
+from tests.support.told_log import LARGE, SMALL
 
 USERS = st.sampled_from(["user_1", "user_1", "user_2"])
 EDGES = st.integers(0, 1)
