@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harkara_catalogue import CatalogueFileError, load_catalogue
+from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
 from harkara_servicekit.ops_http import OpsServer
 from harkara_servicekit.origins import OriginRule
@@ -20,7 +21,6 @@ from harkara_servicekit.settings import SettingsError
 from prometheus_client import CollectorRegistry
 
 from harkara_edge.adapters.auth_client import AuthClient
-from harkara_edge.adapters.credential import Credential
 from harkara_edge.adapters.event_stream import AttachStream
 from harkara_edge.adapters.socket_server import Listening, SocketServer
 from harkara_edge.domain.commands import Moment

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from harkara_edge.adapters import auth_client, credential
+from harkara_edge.adapters import auth_client
 from harkara_edge.settings import EdgeSettings
 from harkara_edge.wiring import serve
 from harkara_servicekit.settings import SettingsError, load
@@ -79,10 +79,7 @@ async def test_a_request_under_way_when_the_worker_stops_is_refused(edge: Edge) 
     await raw.close()
 
 
-async def test_a_credential_is_read_again_when_its_file_changes(
-    edge: Edge, stream: Attached, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(credential, "LOOK_SECONDS", 0.0)
+async def test_a_credential_is_read_again_when_its_file_changes(edge: Edge, stream: Attached) -> None:
     assert stream.authorization == "Bearer internal-edge-token"
     edge.credential.write_text("another-token")
     stream.end()

@@ -94,7 +94,18 @@ async def test_what_happens_while_the_watch_is_broken_is_told_when_it_is_back(
     assert await client.heartbeat()
     edge.auth.refuse = None
     assert await client.refused() == ("forbidden", 4403)
-    assert edge.auth.since == [None, known]
+    assert edge.auth.since == [None, 0, known]
+
+
+async def test_an_answer_of_before_the_watch_began_is_judged_by_what_happened_before(
+    edge: Edge, events: TinyEventService
+) -> None:
+    """The auth-service keeps answers for seconds: an edge that just started must not doubt them all."""
+    del events
+    edge.auth.add("user_1", version=90)
+    client = await edge.open()
+    await client.auth("token-of-user_1")
+    assert edge.auth.asked == ["token-of-user_1"]
 
 
 async def test_a_session_of_after_the_change_stays(edge: Edge, events: TinyEventService) -> None:

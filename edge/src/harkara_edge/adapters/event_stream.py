@@ -23,8 +23,8 @@ import structlog
 from grpc import aio
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from harkara_servicekit.credential import Credential
 
-from harkara_edge.adapters.credential import Credential
 from harkara_edge.domain.commands import AddTypes, DisconnectReason, OpenCursor, RemoveTypes
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService
