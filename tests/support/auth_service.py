@@ -17,10 +17,10 @@ from harkara.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from harkara.auth.v1.user_service_pb2_grpc import UserServiceStub
 from harkara_auth_service.settings import AuthServiceSettings
 from harkara_auth_service.wiring import Bound, serve
-from harkara_servicekit.grpc_client import open_channel
 from pydantic import SecretStr
 
 from tests.support.auth_tokens import OWN_KEY, internal_claims, signed, write_own_key
+from tests.support.channels import open_channel_as
 
 if TYPE_CHECKING:
     # Known to the type checker only.
@@ -103,8 +103,8 @@ async def running_auth_service(
             serving.result()
         address = bound.result().listen_address
         async with (
-            open_channel(address, signed(internal_claims("edge"))) as edge,
-            open_channel(address, signed(internal_claims("operator"))) as operator,
+            open_channel_as(address, signed(internal_claims("edge"))) as edge,
+            open_channel_as(address, signed(internal_claims("operator"))) as operator,
         ):
             service = AuthService(bound.result(), edge, operator)
             if until_ready:

@@ -20,6 +20,7 @@ from harkara_servicekit.grpc_client import open_channel
 
 from tests.support.auth_service import SECONDS, AuthService, running_auth_service
 from tests.support.auth_tokens import internal_claims, service_claims, signed, user_claims
+from tests.support.channels import open_channel_as
 from tests.support.postgres import Database
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -263,7 +264,7 @@ async def test_a_stop_ends_watches_at_once_and_says_that_it_is_temporary(
     make_settings: Callable[..., AuthServiceSettings],
 ) -> None:
     async with running_auth_service(make_settings()) as service:
-        channel = open_channel(service.bound.listen_address, signed(internal_claims("edge")))
+        channel = open_channel_as(service.bound.listen_address, signed(internal_claims("edge")))
         call = AuthServiceStub(channel).WatchRevocations(auth_pb.WatchRevocationsRequest(), timeout=60)
         await read(call)
         started = time.monotonic()
@@ -315,7 +316,7 @@ async def test_only_parts_of_harkara_may_ask_whom_a_token_speaks_for(service: Au
         (signed(user_claims("admin_1")), PERMISSION_DENIED),
     ]
     for credential, code in callers:
-        async with open_channel(service.bound.listen_address, credential) as channel:
+        async with open_channel_as(service.bound.listen_address, credential) as channel:
             stub = AuthServiceStub(channel)
             async with refusing(code):
                 await stub.Authenticate(good, timeout=SECONDS)
@@ -334,7 +335,7 @@ async def test_the_operator_and_admins_keep_users_and_nobody_else(service: AuthS
         (signed(service_claims("operator")), PERMISSION_DENIED),
     ]
     for credential, code in callers:
-        async with open_channel(service.bound.listen_address, credential) as channel:
+        async with open_channel_as(service.bound.listen_address, credential) as channel:
             stub = UserServiceStub(channel)
             for call in (
                 stub.AddUsers(users_pb.AddUsersRequest(), timeout=SECONDS),
@@ -344,7 +345,7 @@ async def test_the_operator_and_admins_keep_users_and_nobody_else(service: AuthS
             ):
                 async with refusing(code):
                     await call
-    async with open_channel(service.bound.listen_address, signed(user_claims("admin_1"))) as channel:
+    async with open_channel_as(service.bound.listen_address, signed(user_claims("admin_1"))) as channel:
         await UserServiceStub(channel).ListUsers(users_pb.ListUsersRequest(), timeout=SECONDS)
 
 
