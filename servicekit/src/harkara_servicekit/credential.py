@@ -23,8 +23,9 @@ class Credential:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._token = read_secret_file(path)
+        # Before the file is read: one that is replaced meanwhile is read again.
         self._stamp = self._read_stamp()
+        self._token = read_secret_file(path)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what to send with a call; the old token where the file cannot be read any more."""

@@ -12,9 +12,9 @@ import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 MISUSE = 2
@@ -34,9 +34,13 @@ def split_address(text: str) -> tuple[str, int]:
     Raises:
         ValueError: `text` is not of that form.
     """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    # Brackets stand around an IPv6 address, and around nothing else: else "::1" were port 1 of ":".
+    of_one_kind = bracketed == (":" in host) and not {"[", "]"} & set(host)
+    if not host or not of_one_kind or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         message = f"{text!r} is not host:port"
         raise ValueError(message)
     return host, int(port)
@@ -87,21 +91,23 @@ class GrpcSettings(ServiceSettings):
     reflection: bool = Field(default=False, description="Whether gRPC reflection is served.")
     allow_plain_text: bool = Field(
         default=False,
+        validate_default=True,
         description=(
             "Whether gRPC may listen beyond loopback, where its plain text, credentials included, can be read"
             " on the way: only behind something that encrypts, or on a network of the mesh's own."
         ),
     )
 
-    @model_validator(mode="after")
-    def _keeps_plain_text_at_home(self) -> Self:
-        host = split_address(self.listen_address)[0]
-        if not (self.allow_plain_text or is_loopback(host)):
-            message = (
-                "LISTEN_ADDRESS is beyond loopback, and gRPC is plain text: set ALLOW_PLAIN_TEXT to agree"
-            )
+    # Of a field and not of the whole: pydantic asks the whole only once no field is faulty, and a fault of
+    # the whole has no variable's name.
+    @field_validator("allow_plain_text")
+    @classmethod
+    def _keeps_plain_text_at_home(cls, agreed: bool, info: ValidationInfo) -> bool:
+        address = info.data.get("listen_address")
+        if not agreed and address is not None and not is_loopback(split_address(address)[0]):
+            message = "LISTEN_ADDRESS is beyond loopback, and gRPC is plain text: set this to true to agree"
             raise ValueError(message)
-        return self
+        return agreed
 
 
 def is_loopback(host: str) -> bool:
@@ -113,6 +119,18 @@ def is_loopback(host: str) -> bool:
 
 
 S = TypeVar("S", bound=ServiceSettings)
+
+
+def _read_from(cls: type[S], environment: Mapping[str, str], prefix: str) -> S:
+    given = {
+        name: environment[prefix + name.upper()]
+        for name in cls.model_fields
+        if environment.get(prefix + name.upper())
+    }
+    settings = cls.__new__(cls)
+    # Not the class's own __init__, which reads the process's environment too.
+    BaseModel.__init__(settings, **given)
+    return settings
 
 
 def load(cls: type[S], environment: Mapping[str, str] | None = None) -> S:
@@ -127,17 +145,11 @@ def load(cls: type[S], environment: Mapping[str, str] | None = None) -> S:
     """
     prefix = cls.model_config.get("env_prefix", "")
     try:
-        if environment is None:
-            return cls()
-        given = {
-            name: environment[prefix + name.upper()]
-            for name in cls.model_fields
-            if environment.get(prefix + name.upper())
-        }
-        return cls.model_validate(given)
+        return cls() if environment is None else _read_from(cls, environment, prefix)
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
-            name = prefix + "_".join(str(part) for part in fault["loc"]).upper()
+            # A fault of the whole is at no field; of an item, at the field that has it.
+            name = (prefix + "".join(map(str, fault["loc"][:1]))).upper().rstrip("_")
             print(f"{name}: {fault['msg']}", file=sys.stderr)  # noqa: T201 - no log is set up yet.
         raise SystemExit(MISUSE) from None
 
