@@ -17,7 +17,9 @@ from ulid import ULID
 
 from harkara_bench.target import Target
 
-# 336 bytes as clients receive it, more or less: an ordinary event of the catalogue.
+FRAME_BYTES = 370
+"""What a client receives for an event with `DATA`, about."""
+
 DATA = json.dumps(
     {
         "delivery_id": "del_456",

@@ -37,6 +37,10 @@ def show(report: Report, title: str, console: Console) -> None:
             f"private memory of each of {report.memory.connections:,} idle connections:"
             f" {total:.1f} kB ({parts})"
         )
+    if report.bare_send_us is not None:
+        console.print(
+            f"a bare send() of one such frame by the system alone: {report.bare_send_us:.2f} µs in this run"
+        )
     faults = sum(row.out_of_order for row in report.rows)
     console.print(
         "every frame came, once and in order" if not faults else f"{faults} frames came out of order"
@@ -51,5 +55,6 @@ def as_json(report: Report, name: str) -> str:
             "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
             "rows": [{**asdict(row), "events_per_second": row.rate} for row in report.rows],
             "memory": asdict(report.memory) if report.memory is not None else None,
+            "bare_send_us": report.bare_send_us,
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from grpc import aio
 from harkara.event.v1.event_pb2 import EventDraft
 
+from harkara_bench.baseline import send_cost_us
 from harkara_bench.crowd import Crowd
-from harkara_bench.load import Emitter, add_users, drafts
+from harkara_bench.load import FRAME_BYTES, Emitter, add_users, drafts
 from harkara_bench.target import Target, private_bytes, usage_of
 
 Mint = Callable[[str], str]
@@ -65,10 +67,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class Report:
-    """What one bench found."""
+    """What one bench found.
+
+    Args:
+        rows: one for each measurement.
+        memory: of `fanout`, what idle connections hold.
+        bare_send_us: of `fanout`, CPU microseconds of the system alone for one send of such a frame.
+    """
 
     rows: Sequence[Row]
-    memory: Memory | None
+    memory: Memory | None = None
+    bare_send_us: float | None = None
 
 
 _Work = Callable[[Sequence[EventDraft]], Coroutine[None, None, None]]
@@ -146,7 +155,7 @@ async def emit(target: Target, mint: Mint, say: Say, *, sockets: int, events: in
                 rows.append(row)
     finally:
         await crowd.close()
-    return Report(rows, None)
+    return Report(rows)
 
 
 async def _one_by_one(
@@ -173,6 +182,8 @@ async def fanout(target: Target, mint: Mint, say: Say, *, sockets: int, events: 
         {service: (private_bytes(target, service) - value) / sockets for service, value in before.items()},
     )
     await warm.close()
+    say("a bare send, for comparison")
+    bare_send_us = await asyncio.to_thread(send_cost_us, sockets, FRAME_BYTES)
     rows: list[Row] = []
     try:
         async with aio.insecure_channel(target.emit_target) as channel:
@@ -186,4 +197,4 @@ async def fanout(target: Target, mint: Mint, say: Say, *, sockets: int, events: 
                 rows.append(row)
     finally:
         await crowd.close()
-    return Report(rows, memory)
+    return Report(rows, memory, bare_send_us)
