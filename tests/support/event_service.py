@@ -224,10 +224,13 @@ async def assembled_event_service(
             catalogue,
             lambda: time.time() + service.clock_ahead.total_seconds(),
         )
-        guard: Guard[Caller] = Guard(wiring.RULES, wiring._identify(credentials))
+        guard: Guard[Caller] = Guard(wiring.RULES, wiring.identify(credentials))
+        caller_now = wiring.look_again(credentials)
         server = create_server([guard])
-        emit = EmitServicer(Emitting(log, catalogue, utc_now, wiring._mint_id), guard.caller, metrics)
-        delivery = DeliveryServicer(delivering, metrics)
+        emit = EmitServicer(
+            Emitting(log, catalogue, utc_now, wiring.mint_id), guard.caller, caller_now, metrics
+        )
+        delivery = DeliveryServicer(delivering, guard.caller, caller_now, metrics)
         emit_grpc.add_EmitServiceServicer_to_server(emit, server)
         delivery_grpc.add_DeliveryServiceServicer_to_server(delivery, server)
         target = bind(server, "127.0.0.1:0")

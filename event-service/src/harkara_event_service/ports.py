@@ -175,11 +175,13 @@ class Caller:
         kind: a person, an emitting service, or a part of Harkara.
         name: the user's id, the service's name, or the part's.
         emitter: of a service, what it may emit; else None.
+        credential: names the credential, and does not give it away.
     """
 
     kind: CallerKind
     name: str
     emitter: Emitter | None = None
+    credential: bytes = b""
 
 
 class CredentialRefusedError(Exception):
@@ -199,6 +201,15 @@ class Credentials(Protocol):
         Raises:
             CredentialRefusedError: it is no good.
             CredentialsUnavailableError: nobody can say now.
+        """
+        ...
+
+    def caller_now(self, caller: Caller) -> Caller:
+        """What `caller` has become; asks nobody. For streams, which outlive what was known at their start.
+
+        Raises:
+            CredentialRefusedError: its credential has expired.
+            CredentialsUnavailableError: its credential was revoked or forgotten; `caller_of` can say.
         """
         ...
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -72,16 +72,34 @@ class Bound:
     ops_address: str
 
 
-def _identify(credentials: Credentials) -> Callable[[str], Awaitable[Caller]]:
-    async def identify(token: str) -> Caller:
-        try:
-            return await credentials.caller_of(token)
-        except CredentialRefusedError:
-            raise StatusError(grpc.StatusCode.UNAUTHENTICATED, "the credential is not valid") from None
-        except CredentialsUnavailableError:
-            raise StatusError(grpc.StatusCode.UNAVAILABLE, "the credential cannot be verified now") from None
+def identify(credentials: Credentials) -> Callable[[str], Awaitable[Caller]]:
+    """What says whom a token speaks for, as `Guard` wants it."""
 
-    return identify
+    async def caller_of(token: str) -> Caller:
+        with _as_status():
+            return await credentials.caller_of(token)
+
+    return caller_of
+
+
+def look_again(credentials: Credentials) -> Callable[[Caller], Caller]:
+    """What says what a caller has become, as the servicers of streams want it."""
+
+    def caller_now(caller: Caller) -> Caller:
+        with _as_status():
+            return credentials.caller_now(caller)
+
+    return caller_now
+
+
+@contextmanager
+def _as_status() -> Iterator[None]:
+    try:
+        yield
+    except CredentialRefusedError:
+        raise StatusError(grpc.StatusCode.UNAUTHENTICATED, "the credential is not valid") from None
+    except CredentialsUnavailableError:
+        raise StatusError(grpc.StatusCode.UNAVAILABLE, "the credential cannot be verified now") from None
 
 
 async def serve(
@@ -138,18 +156,19 @@ async def serve(
         stack.push_async_callback(_end, running)
         stack.push_async_callback(delivering.close_all)
 
-        guard: Guard[Caller] = Guard(RULES, _identify(credentials))
+        guard: Guard[Caller] = Guard(RULES, identify(credentials))
+        caller_now = look_again(credentials)
         server = grpc_server.create_server([guard])
-        emit_service_pb2_grpc.add_EmitServiceServicer_to_server(
-            EmitServicer(Emitting(log, catalogue, utc_now, _mint_id), guard.caller, metrics), server
-        )
-        delivery = DeliveryServicer(delivering, metrics)
+        emit = EmitServicer(Emitting(log, catalogue, utc_now, mint_id), guard.caller, caller_now, metrics)
+        emit_service_pb2_grpc.add_EmitServiceServicer_to_server(emit, server)
+        delivery = DeliveryServicer(delivering, guard.caller, caller_now, metrics)
         delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(delivery, server)
         health = grpc_server.add_health_and_reflection(server, SERVICES, with_reflection=settings.reflection)
         listen_address = grpc_server.bind(server, settings.listen_address)
         # Before the first call: a server of which nothing was said counts as serving.
         await health.show(serving=False)
         await server.start()
+        stack.push_async_callback(server.stop, None)
         ops_address = await ops.start()
         stack.push_async_callback(ops.stop)
         await health.show(serving=True)
@@ -157,14 +176,14 @@ async def serve(
         if started is not None:
             started(Bound(listen_address, ops_address))
 
-        stopper = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopper, running}, return_when=asyncio.FIRST_COMPLETED)
-        stopper.cancel()
+        await _either(stop, running)
 
-        # Not ready, then the edges move, then what is being stored is finished, then all is closed.
+        # Not ready, then the edges and the emitters' streams move, then what is being stored is finished,
+        # then all is closed.
         stopping = True
         await health.show(serving=False)
         delivery.drain()
+        emit.drain()
         await grpc_server.stop_within(server, settings.shutdown_seconds / 2)
         if running.done():
             running.result()
@@ -196,10 +215,18 @@ async def _run(delivering: Delivering, credentials: AuthServiceCredentials) -> N
         group.create_task(credentials.keep_fresh())
 
 
+async def _either(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
+    """Return when the service is to stop, or cannot go on."""
+    stopper = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopper, running}, return_when=asyncio.FIRST_COMPLETED)
+    stopper.cancel()
+
+
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _mint_id() -> str:
+def mint_id() -> str:
+    """A fresh event_id."""
     return f"evt_{ULID()}"

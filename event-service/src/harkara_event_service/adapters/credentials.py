@@ -95,8 +95,14 @@ class AuthServiceCredentials:
             # Calls that arrive together ask once; one that is cancelled does not take the others along.
             asking = asyncio.get_running_loop().create_task(self._ask(key, token))
             self._asking[key] = asking
-            asking.add_done_callback(lambda _: self._asking.pop(key, None))
+            asking.add_done_callback(lambda task: self._asked(key, task))
         return await asyncio.shield(asking)
+
+    def _asked(self, key: bytes, task: asyncio.Task[Caller]) -> None:
+        del self._asking[key]
+        if not task.cancelled():
+            # Seen, if everybody who waited was cancelled.
+            task.exception()
 
     async def _ask(self, key: bytes, token: str) -> Caller:
         try:
@@ -113,23 +119,32 @@ class AuthServiceCredentials:
                 self._kept.pop(key, None)
                 raise CredentialRefusedError from None
             raise CredentialsUnavailableError(error.code().name) from None
-        caller = self._caller(answer)
-        self._kept[key] = _Kept(token, caller, answer.expire_time.ToDatetime(UTC).timestamp())
+        caller = self._caller(answer, key)
+        self._kept[key] = _Kept(token, caller, answer.expire_time.seconds)
         self._kept.move_to_end(key)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return caller
 
-    def _caller(self, answer: pb.AuthenticateResponse) -> Caller:
+    def caller_now(self, caller: Caller) -> Caller:
+        """See `ports.Credentials.caller_now`."""
+        kept = self._kept.get(caller.credential)
+        if kept is None:
+            raise CredentialsUnavailableError("revoked or forgotten")
+        if kept.expires_at <= self._clock():
+            raise CredentialRefusedError
+        return kept.caller
+
+    def _caller(self, answer: pb.AuthenticateResponse, key: bytes) -> Caller:
         kind = _KINDS.get(answer.kind)
         if kind is None:
             raise CredentialRefusedError
         if kind is not CallerKind.SERVICE:
-            return Caller(kind, answer.user_id)
+            return Caller(kind, answer.user_id, credential=key)
         granted = frozenset(
             name for name in self._catalogue.types for glob in answer.event_types if fnmatchcase(name, glob)
         )
-        return Caller(kind, answer.user_id, Emitter(answer.user_id, granted))
+        return Caller(kind, answer.user_id, Emitter(answer.user_id, granted), key)
 
     async def keep_fresh(self) -> None:
         """Ask about every kept credential again each minute, until cancelled."""

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -20,6 +21,7 @@ from harkara_event_service.adapters.attach_outbox import AttachOutbox
 from harkara_event_service.domain.acceptance import USER_ID
 from harkara_event_service.domain.registry import Attachment, ResumePoint
 from harkara_event_service.metrics import Metrics
+from harkara_event_service.ports import Caller
 from harkara_event_service.service import Delivering, OpenRequest
 
 _log = structlog.get_logger()
@@ -27,6 +29,9 @@ _log = structlog.get_logger()
 EDGE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 TICK_SECONDS = 1.0
 SILENCE_SECONDS = 3.0
+CREDENTIAL_SECONDS = 2.0
+"""How often an edge's credential is looked at again."""
+
 _COMMANDS_A_TURN = 200
 
 
@@ -35,11 +40,21 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
 
     Args:
         delivering: what is behind it.
+        caller: whom the current call's credential speaks for.
+        caller_now: what a caller has become; raises `StatusError` where its credential is no good any more.
         metrics: where deliveries are counted.
     """
 
-    def __init__(self, delivering: Delivering, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        delivering: Delivering,
+        caller: ContextVar[Caller],
+        caller_now: Callable[[Caller], Caller],
+        metrics: Metrics,
+    ) -> None:
         self._delivering = delivering
+        self._caller = caller
+        self._caller_now = caller_now
         self._metrics = metrics
         self._replica = secrets.token_hex(8)
         self._is_draining = False
@@ -77,6 +92,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             loop.create_task(self._read(first, attachment, context, pulse)),
             loop.create_task(self._write(outbox, context)),
             loop.create_task(pulse.watch()),
+            loop.create_task(self._watch_credential(self._caller.get())),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -158,6 +174,12 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             self._metrics.deliveries.inc(len(response.items))
             if outbox.is_drained:
                 raise _stopping()
+
+    async def _watch_credential(self, caller: Caller) -> None:
+        """Return, by raising, once the edge's credential is no good any more."""
+        while True:
+            await asyncio.sleep(CREDENTIAL_SECONDS)
+            self._caller_now(caller)
 
     async def GetStats(  # noqa: N802 - the contract's name.
         self, request: pb.GetStatsRequest, context: aio.ServicerContext[Any, Any]

@@ -37,7 +37,7 @@ _EVENTS_A_TURN = 50
 _STREAM_REQUESTS = 64
 _STREAM_BYTES = 4 * MAX_BATCH_BYTES
 
-_Judge = Callable[[Emitter, pb.EmitBatchRequest | pb.EmitStreamRequest], Awaitable[list[Event | Fault]]]
+_Judge = Callable[[pb.EmitStreamRequest], Awaitable[list[Event | Fault]]]
 
 _LEVELS: dict[int, str] = {
     event_pb2.EVENT_LEVEL_UNSPECIFIED: "",
@@ -71,25 +71,35 @@ class EmitServicer(pb_grpc.EmitServiceServicer):
     Args:
         emitting: what is behind it.
         caller: whom the current call's credential speaks for.
+        caller_now: what a caller has become; raises `StatusError` where its credential is no good any more.
         metrics: where outcomes are counted.
     """
 
-    def __init__(self, emitting: Emitting, caller: ContextVar[Caller], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        emitting: Emitting,
+        caller: ContextVar[Caller],
+        caller_now: Callable[[Caller], Caller],
+        metrics: Metrics,
+    ) -> None:
         self._emitting = emitting
         self._caller = caller
+        self._caller_now = caller_now
         self._metrics = metrics
+        self._streams: set[_Stream] = set()
+        self._is_draining = False
 
-    def _emitter(self) -> Emitter:
-        emitter = self._caller.get().emitter
-        if emitter is None:
-            raise StatusError(grpc.StatusCode.PERMISSION_DENIED, "only a service may emit")
-        return emitter
+    def drain(self) -> None:
+        """Read no more from any stream: each ends once what it sent before is answered."""
+        self._is_draining = True
+        for stream in self._streams:
+            stream.stop_reading()
 
     async def Emit(  # noqa: N802 - the contract's name.
         self, request: pb.EmitRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.EmitResponse:
         """See the contract."""
-        emitter = self._emitter()
+        emitter = _emitter(self._caller.get())
         if not request.HasField("event"):
             raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "event: required")
         _refuse_wait(request)
@@ -108,7 +118,7 @@ class EmitServicer(pb_grpc.EmitServiceServicer):
         self, request: pb.EmitBatchRequest, context: aio.ServicerContext[Any, Any]
     ) -> pb.EmitBatchResponse:
         """See the contract."""
-        emitter = self._emitter()
+        emitter = _emitter(self._caller.get())
         deadline = _deadline(context)
         judged = await self._judge(emitter, request)
         answers = await self._emitting.store(judged, deadline=deadline)
@@ -123,14 +133,17 @@ class EmitServicer(pb_grpc.EmitServiceServicer):
     ) -> None:
         """See the contract."""
         del request_iterator
-        emitter = self._emitter()
-        stream = _Stream(self._emitting, emitter, context)
-        reader = asyncio.create_task(stream.read(self._judge))
+        caller = self._caller.get()
+        _emitter(caller)
+        if self._is_draining:
+            raise _stopping()
+        # A stream may outlive its credential: each request is judged by what is known of it by then.
+        stream = _Stream(
+            self._emitting, lambda request: self._judge(_emitter(self._caller_now(caller)), request), context
+        )
+        self._streams.add(stream)
         try:
-            while True:
-                answers = await stream.next_answers()
-                if answers is None:
-                    break
+            while (answers := await stream.next_answers()) is not None:
                 self._count(answers)
                 failed = next(
                     (index for index, each in enumerate(answers) if isinstance(each.outcome, Failure)), None
@@ -142,11 +155,10 @@ class EmitServicer(pb_grpc.EmitServiceServicer):
                 if failed is not None:
                     code, _, message = _explain(answers[failed].outcome)
                     raise StatusError(code, message)
-            await reader
+            await stream.end()
         finally:
-            reader.cancel()
-            stream.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+            self._streams.discard(stream)
+            await stream.close()
 
     async def _judge(
         self, emitter: Emitter, request: pb.EmitBatchRequest | pb.EmitStreamRequest
@@ -185,18 +197,20 @@ class EmitServicer(pb_grpc.EmitServiceServicer):
 class _Stream:
     """One EmitStream: requests go to the log as they come, and are answered in their order."""
 
-    def __init__(self, emitting: Emitting, emitter: Emitter, context: aio.ServicerContext[Any, Any]) -> None:
+    def __init__(self, emitting: Emitting, judge: _Judge, context: aio.ServicerContext[Any, Any]) -> None:
         self._emitting = emitting
-        self._emitter = emitter
+        self._judge = judge
         self._context = context
         self._chain = Chain()
         self._under_way: deque[tuple[asyncio.Task[list[Answer]], int]] = deque()
         self._bytes = 0
         self._ended = False
+        self._stopped = False
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
+        self._reader = asyncio.get_running_loop().create_task(self._read())
 
-    async def read(self, judge: _Judge) -> None:
+    async def _read(self) -> None:
         """Read requests to the end; each goes to the log before the next is read.
 
         While 64 requests or 16 MiB are under way no more is read, and the caller's stream stands still.
@@ -207,7 +221,7 @@ class _Stream:
                 request: Any = await self._context.read()
                 if request is END_OF_STREAM:
                     return
-                judged = await judge(self._emitter, request)
+                judged = await self._judge(request)
                 deadline = loop.time() + DEFAULT_DEADLINE_SECONDS
                 task = loop.create_task(self._emitting.store(judged, deadline=deadline, chain=self._chain))
                 size = request.ByteSize()
@@ -220,6 +234,11 @@ class _Stream:
         finally:
             self._ended = True
             self._changed.set()
+
+    def stop_reading(self) -> None:
+        """Read no more; what was read is answered."""
+        self._stopped = True
+        self._reader.cancel()
 
     async def next_answers(self) -> list[Answer] | None:
         """The next answers, of as many requests as are done; None after the last."""
@@ -239,11 +258,29 @@ class _Stream:
         self._bytes -= self._under_way.popleft()[1]
         self._answered.set()
 
-    def cancel(self) -> None:
+    async def end(self) -> None:
+        """After the last answer: return where the caller ended the stream, else raise why it ends."""
+        if self._stopped:
+            raise _stopping()
+        await self._reader
+
+    async def close(self) -> None:
         """Give up what is under way; what is being written is written all the same."""
         self._chain.broken = True
-        for task, _ in self._under_way:
+        tasks = [self._reader, *(task for task, _ in self._under_way)]
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _emitter(caller: Caller) -> Emitter:
+    if caller.emitter is None:
+        raise StatusError(grpc.StatusCode.PERMISSION_DENIED, "only a service may emit")
+    return caller.emitter
+
+
+def _stopping() -> StatusError:
+    return StatusError(grpc.StatusCode.UNAVAILABLE, "this replica stops")
 
 
 def _refuse_wait(request: pb.EmitRequest) -> None:
