@@ -28,6 +28,12 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _reason(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
 def _end_hard() -> None:
     sys.stderr.write("the orderly stop took too long: ending hard\n")
     sys.stderr.flush()
@@ -54,21 +60,21 @@ def run(
     raise_file_limit()
     watchdog: threading.Timer | None = None
 
-    async def main() -> None:
+    def start_watchdog(*_: object) -> None:
         nonlocal watchdog
+        if watchdog is None:
+            watchdog = threading.Timer(shutdown_seconds, _end_hard)
+            watchdog.daemon = True
+            watchdog.start()
+
+    async def main() -> None:
         stop = asyncio.Event()
-
-        def asked_to_stop() -> None:
-            nonlocal watchdog
-            if watchdog is None:
-                watchdog = threading.Timer(shutdown_seconds, _end_hard)
-                watchdog.daemon = True
-                watchdog.start()
-            stop.set()
-
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, asked_to_stop)
+            loop.add_signal_handler(number, stop.set)
+            # Takes the place of the loop's own empty handler, beside which the loop is woken as before. This
+            # one runs even where something blocks the loop, which would never come to its callback.
+            signal.signal(number, start_watchdog)
         await serve(stop)
 
     try:
@@ -78,7 +84,7 @@ def run(
         _log.error("cannot_start", reason=str(error))
         return FAILURE
     except OSError as error:
-        _log.error("cannot_start", reason=error.strerror or str(error))
+        _log.error("cannot_start", reason=_reason(error))
         return FAILURE
     finally:
         if watchdog is not None:
