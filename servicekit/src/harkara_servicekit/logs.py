@@ -10,7 +10,7 @@ import sys
 from typing import Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -31,7 +31,14 @@ def configure(service: str, level: Level = "info", log_format: Literal["json", "
         # Not the default traceback: it prints local variables, and one of them may be a token.
         else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
+
+    def add_service(_: WrappedLogger, __: str, record: EventDict) -> EventDict:
+        record["service"] = service
+        return record
+
     shared: list[Processor] = [
+        # Not a bound context variable: a thread starts without those.
+        add_service,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -43,7 +50,6 @@ def configure(service: str, level: Level = "info", log_format: Literal["json", "
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     # What libraries log in the standard way comes out in the same form; their chatter does not.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
