@@ -62,9 +62,10 @@ class HttpServer:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self._host, self._port))
             listener.settimeout(0)
-        except OSError:
+        except OSError as error:
             listener.close()
-            raise
+            message = f"cannot listen on {self._address(self._port)}: {error.strerror}"
+            raise OSError(error.errno, message) from error
         port: int = listener.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not self._server.started:
@@ -72,7 +73,7 @@ class HttpServer:
                 await self._task
                 break
             await asyncio.sleep(0.005)
-        return f"{self._host}:{port}"
+        return self._address(port)
 
     async def stop(self) -> None:
         """Stop listening, let requests under way finish within their limit, and return."""
@@ -81,3 +82,6 @@ class HttpServer:
         self._server.should_exit = True
         await self._task
         self._task = None
+
+    def _address(self, port: int) -> str:
+        return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"

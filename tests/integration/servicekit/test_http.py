@@ -1,0 +1,162 @@
+"""The HTTP servers, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from harkara_servicekit.http_server import HttpServer
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.settings import split_address
+from prometheus_client import CollectorRegistry, Counter
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+SECONDS = 20
+
+
+@dataclass
+class Health:
+    live: bool = True
+    ready: bool = False
+
+
+@asynccontextmanager
+async def ops(health: Health, registry: CollectorRegistry) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an ops server that runs for the block."""
+    server = OpsServer("127.0.0.1:0", registry, live=lambda: health.live, ready=lambda: health.ready)
+    address = await server.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
+            yield client
+    finally:
+        await server.stop()
+
+
+async def test_livez_and_readyz_say_what_the_service_says_at_each_request() -> None:
+    health = Health()
+    async with ops(health, CollectorRegistry()) as client:
+
+        async def verdicts() -> tuple[int, int]:
+            return (await client.get("/livez")).status_code, (await client.get("/readyz")).status_code
+
+        assert await verdicts() == (200, 503)
+        health.ready = True
+        assert await verdicts() == (200, 200)
+        health.ready = False
+        assert await verdicts() == (200, 503)
+        health.live, health.ready = False, True
+        assert await verdicts() == (503, 503)
+
+
+async def test_metrics_are_those_of_the_registry_given() -> None:
+    registry = CollectorRegistry()
+    calls = Counter("harkara_sample_calls", "Calls of the sample.", registry=registry)
+    async with ops(Health(), registry) as client:
+        calls.inc(3)
+        answer = await client.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+        assert "# HELP harkara_sample_calls_total Calls of the sample.\n" in answer.text
+        assert "\nharkara_sample_calls_total 3.0\n" in answer.text
+        assert "python_info" not in answer.text
+        assert (await client.get("/")).status_code == 404
+        assert "server" not in answer.headers
+
+
+class Slow:
+    """An application whose answer waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+        self.app = Starlette(routes=[Route("/", self._answer)])
+
+    async def _answer(self, _: Request) -> Response:
+        self.asked.set()
+        await self.go.wait()
+        return PlainTextResponse("done")
+
+
+async def connects(address: str) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(*split_address(address))
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+async def test_a_stop_takes_no_more_and_lets_a_request_under_way_finish() -> None:
+    slow = Slow()
+    server = HttpServer(slow.app, "127.0.0.1", 0, close_seconds=SECONDS)
+    address = await server.start()
+    async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
+        request = asyncio.create_task(client.get(f"http://{address}/"))
+        await slow.asked.wait()
+        stopping = asyncio.create_task(server.stop())
+        async with asyncio.timeout(SECONDS):
+            while await connects(address):  # noqa: ASYNC110 - nothing tells when it closes.
+                await asyncio.sleep(0.005)
+        assert not stopping.done()
+        assert not request.done()
+        slow.go.set()
+        assert (await request).text == "done"
+        await asyncio.wait_for(stopping, SECONDS)
+
+
+async def test_a_request_that_never_ends_does_not_hold_up_a_stop() -> None:
+    slow = Slow()
+    server = HttpServer(slow.app, "127.0.0.1", 0, close_seconds=1)
+    address = await server.start()
+    async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
+        request = asyncio.create_task(client.get(f"http://{address}/"))
+        await slow.asked.wait()
+        await asyncio.wait_for(server.stop(), SECONDS)
+        assert not slow.go.is_set()
+        # Cut, or told that the server failed: either way it has ended.
+        answer = (await asyncio.gather(request, return_exceptions=True))[0]
+        assert isinstance(answer, httpx.TransportError) or answer.status_code == 500  # type: ignore[union-attr]
+
+
+async def test_a_taken_port_is_told_with_the_address() -> None:
+    first = HttpServer(Starlette(), "127.0.0.1", 0)
+    address = await first.start()
+    try:
+        with pytest.raises(OSError, match=f"cannot listen on {address}"):
+            await HttpServer(Starlette(), *split_address(address)).start()
+        with pytest.raises(OSError, match=f"cannot listen on {address}"):
+            await OpsServer(address, CollectorRegistry(), live=bool, ready=bool).start()
+    finally:
+        await first.stop()
+
+
+async def test_a_stopped_server_gives_its_port_back() -> None:
+    first = HttpServer(Starlette(), "127.0.0.1", 0)
+    address = await first.start()
+    await first.stop()
+    second = HttpServer(Starlette(), *split_address(address))
+    assert await second.start() == address
+    await second.stop()
+    await second.stop()
+
+
+async def test_a_server_that_never_started_can_be_stopped() -> None:
+    await HttpServer(Starlette(), "127.0.0.1", 0).stop()
+
+
+async def test_an_ipv6_address_comes_back_in_brackets() -> None:
+    server = HttpServer(Starlette(), "::1", 0)
+    try:
+        address = await server.start()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    try:
+        assert split_address(address)[0] == "::1"
+        assert await connects(address)
+    finally:
+        await server.stop()
