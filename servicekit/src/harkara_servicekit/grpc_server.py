@@ -240,6 +240,14 @@ def bind(server: aio.Server, address: str) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
+class _Health(health_aio.HealthServicer):  # type: ignore[misc]  # not in the stubs
+    """grpc's own, which would say SERVING of the server and nothing of its services before it is told."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self._server_status = dict.fromkeys(("", *names), health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
 class HealthBoard:
     """What the server's `grpc.health.v1` says: all services serving, or none."""
 
@@ -266,7 +274,7 @@ def add_health_and_reflection(
         service_names: full names of the services, such as "harkara.auth.v1.AuthService".
         with_reflection: whether the services can be listed and described by callers.
     """
-    servicer = health_aio.HealthServicer()
+    servicer = _Health(service_names)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     if with_reflection:
         reflection.enable_server_reflection(
