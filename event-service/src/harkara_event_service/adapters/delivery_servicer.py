@@ -237,8 +237,10 @@ def _open_request(command: pb.Open) -> OpenRequest:
     Raises:
         StatusError: INVALID_ARGUMENT where it breaks the contract.
     """
-    if not command.session or not USER_ID.match(command.user_id):
-        raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "open: session and user_id are required")
+    if not (command.session and command.generation and USER_ID.match(command.user_id)):
+        raise StatusError(
+            grpc.StatusCode.INVALID_ARGUMENT, "open: session, generation and user_id are required"
+        )
     must_continue = command.HasField("after_seq")
     wanted: ResumePoint | None = None
     if must_continue:
