@@ -190,7 +190,11 @@ class Bench:
         self.service.gather()
         for clients, seqs in items:
             sessions = b"".join(client.number.to_bytes(4, "little") for client in clients)
-            self.service.deliver(sessions, seqs, [event(seq, size) for seq in seqs], at_once=at_once)
+            if len(clients) == 1 and not at_once:
+                for seq in seqs:
+                    self.service.deliver_one(sessions, seq, event(seq, size))
+            else:
+                self.service.deliver(sessions, seqs, [event(seq, size) for seq in seqs], at_once=at_once)
         while self.service.flush(512):
             pass
 

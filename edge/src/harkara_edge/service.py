@@ -214,6 +214,35 @@ class EdgeService:
             self._dropped = 0
         return False
 
+    def deliver_one(self, session: bytes, seq: int, event: bytes) -> None:
+        """Give an event to one session: most deliveries are that.
+
+        Args:
+            session: Its number, 4 bytes, little-endian.
+            seq: The event's number; 0 for an event outside the log.
+            event: The text that the client receives.
+        """
+        (number,) = _unpack_one(session)
+        client = self._live.get(number)
+        if client is None:
+            self._dropped += 1
+            return
+        self._delivered += 1
+        frame = text_frame(event)
+        if client.blocked or seq <= client.position:
+            self._deliver_one_by_one(client, (seq,), (frame,))
+            return
+        client.position = seq
+        client.sent += len(frame)
+        before = client.gathered
+        if before is None:
+            client.gathered = frame
+            self._gathered.append(client)
+        else:
+            client.gathered = before + frame
+            if len(before) > LARGE_RUN_BYTES:
+                self._write_gathered(client)
+
     def deliver(
         self, sessions: bytes, seqs: Sequence[int], events: Sequence[bytes], *, at_once: bool
     ) -> None:
@@ -235,10 +264,7 @@ class EdgeService:
         first, last, size = seqs[0], seqs[-1], len(data)
         plain = size <= LARGE_RUN_BYTES and first > 0 and (count == 1 or all(map(lt, seqs, seqs[1:])))
         live, gathered = self._live, self._gathered
-        # Most deliveries are for one session; its number is quicker to read by itself.
-        numbers: Sequence[int] = (
-            unpack(f"<{len(sessions) // 4}I", sessions) if len(sessions) > 4 else _unpack_one(sessions)
-        )
+        numbers: Sequence[int] = unpack(f"<{len(sessions) // 4}I", sessions)
         missing = 0
         for number in numbers:
             client = live.get(number)

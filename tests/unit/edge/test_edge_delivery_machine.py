@@ -121,7 +121,11 @@ class DeliveryMachine(RuleBasedStateMachine):
         for _ in range(min(count, len(self.wire))):
             match self.wire.popleft():
                 case ("delivery", int(session), int(seq)):
-                    service.deliver(session.to_bytes(4, "little"), [seq], [event(seq)], at_once=False)
+                    name = session.to_bytes(4, "little")
+                    if seq % 2:
+                        service.deliver_one(name, seq, event(seq))
+                    else:
+                        service.deliver(name, [seq], [event(seq)], at_once=False)
                 case ("opened", int(session), int(generation), int(seq)):
                     service.opened(session, generation=generation, epoch="e", seq=seq, recovered=False)
                 case ("subscribed", int(session), int(change)):

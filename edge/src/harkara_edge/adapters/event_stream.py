@@ -258,22 +258,23 @@ class AttachStream:
         sessions = b""
         seqs: list[int] = []
         events: list[bytes] = []
-        alone = True
         for item in response.items:
             delivery = item.delivery
             named = delivery.sessions
             if seqs and named != sessions:
-                alone = False
                 service.deliver(sessions, seqs, events, at_once=False)
                 seqs, events = [], []
-            if named:
+            if len(named) > _SESSION_BYTES:
                 sessions = named
                 seqs.append(delivery.seq)
                 events.append(delivery.event)
+            elif named:
+                service.deliver_one(named, delivery.seq, delivery.event)
             else:
-                alone = False
                 _take(item, service)
         if seqs:
+            # Nothing else was gathered, and few enough are meant: no need to go over them twice.
+            alone = len(seqs) == len(response.items)
             at_once = alone and len(sessions) <= SOCKETS_IN_A_TURN * _SESSION_BYTES
             service.deliver(sessions, seqs, events, at_once=at_once)
         while service.flush(SOCKETS_IN_A_TURN):  # noqa: ASYNC110 - waits for nothing: lets others have a turn.
