@@ -134,6 +134,7 @@ class SteppedLog:
 
     Attributes:
         on_step: Awaited at each stop, with its name.
+        page_events: The most events in a page, whatever is asked for.
         reads: Where reads of pages began.
         failing: Raised by every read while it is set.
     """
@@ -141,6 +142,7 @@ class SteppedLog:
     def __init__(self, inner: EventLog) -> None:
         self.inner = inner
         self.on_step: Callable[[str], Awaitable[None]] = go_on
+        self.page_events = 1_000_000
         self.reads: list[dict[str, int]] = []
         self.failing: Exception | None = None
 
@@ -165,7 +167,7 @@ class SteppedLog:
         self.reads.append(dict(positions))
         await self.on_step("before read")
         self._fail()
-        pages = await self.inner.read(positions, limit, max_bytes)
+        pages = await self.inner.read(positions, min(limit, self.page_events), max_bytes)
         await self.on_step("after read")
         return pages
 

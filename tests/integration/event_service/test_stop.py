@@ -1,0 +1,150 @@
+"""How an event-service stops, and what it refuses to start with."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import psycopg
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from harkara.event.v1 import delivery_service_pb2, emit_service_pb2, event_pb2
+from harkara_event_service.wiring import RULES
+from harkara_servicekit.settings import SettingsError
+
+from tests.support.attached_edge import attached_edge
+from tests.support.channels import open_channel_as
+from tests.support.event_service import ORDERS, Running, running_event_service
+from tests.support.postgres import Database
+
+Code = grpc.StatusCode
+SECONDS = 20
+
+
+async def ops(running: Running, path: str) -> int:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.get(f"http://{running.bound.ops_address}{path}")).status_code
+
+
+def emit_request(user_id: str = "user_1") -> Any:
+    event = event_pb2.EventDraft(user_id=user_id, event_type="order_created", data="{}")
+    return emit_service_pb2.EmitStreamRequest(events=[event])
+
+
+async def test_with_open_streams_it_stops_at_once_and_tells_each_of_them(
+    database: Database, tmp_path: Path
+) -> None:
+    dsn = database.dsn_for("harkara_event_service")
+    # Far more than it may take: whoever waits for a stream to end by itself would wait for half of this.
+    async with running_event_service(dsn, tmp_path, shutdown_seconds=40) as running:
+        calls = running.calls
+        async with attached_edge(calls) as edge, attached_edge(calls, "idle") as idle:
+            await edge.open(1, "user_1")
+            await edge.opened(1)
+            stream = calls.emit(None).EmitStream(metadata=(("authorization", f"Bearer {ORDERS}"),))
+            await stream.write(emit_request())
+            await stream.read()
+            started = asyncio.get_running_loop().time()
+
+            running.stop.set()
+
+            assert await edge.ended() is Code.UNAVAILABLE
+            assert await idle.ended() is Code.UNAVAILABLE
+            assert edge.items[-1].HasField("drain")
+            assert idle.items[-1].HasField("drain")
+            assert await stream.code() is Code.UNAVAILABLE
+            await running.serving
+            assert asyncio.get_running_loop().time() - started < 5
+
+
+async def test_what_was_sent_before_the_stop_is_answered_or_not_stored(
+    database: Database, tmp_path: Path
+) -> None:
+    async with running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running:
+        emit = running.calls.emit()
+        emitting = [
+            asyncio.ensure_future(
+                emit.Emit(emit_service_pb2.EmitRequest(event=emit_request().events[0]), timeout=SECONDS)
+            )
+            for _ in range(100)
+        ]
+        await asyncio.wait(emitting, return_when=asyncio.FIRST_COMPLETED)
+        running.stop.set()
+        outcomes = await asyncio.gather(*emitting, return_exceptions=True)
+        await running.serving
+
+    answered = [each.seq for each in outcomes if not isinstance(each, BaseException)]
+    refused = [each for each in outcomes if isinstance(each, grpc.aio.AioRpcError)]
+    with psycopg.connect(database.dsn) as connection:
+        rows = connection.execute("SELECT seq FROM event_log ORDER BY seq").fetchall()
+    assert answered
+    assert sorted(answered) == list(range(1, len(answered) + 1))
+    assert set(answered) <= {seq for (seq,) in rows}
+    assert len(answered) + len(refused) == 100
+    assert {each.code() for each in refused} <= {Code.UNAVAILABLE, Code.CANCELLED}
+
+
+async def test_health_and_the_ops_port_say_that_it_serves(database: Database, tmp_path: Path) -> None:
+    async with running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running:
+        assert [await ops(running, path) for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
+        async with open_channel_as(running.bound.listen_address, None) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            for name in ("", "harkara.event.v1.EmitService", "harkara.event.v1.DeliveryService"):
+                answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=SECONDS)
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_an_unmigrated_database_is_one_line(empty_database: Database, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        async with running_event_service(empty_database.dsn, tmp_path):
+            pass
+
+
+async def test_a_database_that_is_away_is_one_line(database: Database, tmp_path: Path) -> None:
+    dsn = database.dsn_for("harkara_event_service").replace(database.name, "no_such_database")
+    with pytest.raises(SettingsError, match="Postgres cannot be used") as refused:
+        async with running_event_service(dsn, tmp_path):
+            pass
+    assert "\n" not in str(refused.value)
+
+
+async def test_an_address_that_is_taken_is_told_and_everything_is_let_go(
+    database: Database, tmp_path: Path
+) -> None:
+    dsn = database.dsn_for("harkara_event_service")
+    async with running_event_service(dsn, tmp_path) as running:
+        for setting in ("listen_address", "ops_address"):
+            with pytest.raises(OSError, match=r"cannot listen|in use"):
+                async with running_event_service(dsn, tmp_path, **{setting: running.bound.listen_address}):
+                    pass
+
+
+# Who may call what.
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        *emit_service_pb2.DESCRIPTOR.services_by_name.values(),
+        *delivery_service_pb2.DESCRIPTOR.services_by_name.values(),
+    ],
+    ids=lambda service: service.name,
+)
+def test_every_method_of_the_contract_has_a_rule(service: Any) -> None:
+    methods = {f"/{service.full_name}/{method.name}" for method in service.methods}
+
+    assert methods == {name for name in RULES if name.startswith(f"/{service.full_name}/")}
+
+
+async def test_a_method_without_a_rule_is_refused_whoever_asks(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = "/harkara.event.v1.EmitService/Emit"
+    monkeypatch.delitem(RULES, method)
+    async with running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running:
+        call = running.calls.emit().Emit(emit_service_pb2.EmitRequest(), timeout=SECONDS)
+
+        assert await call.code() is Code.PERMISSION_DENIED
