@@ -28,16 +28,19 @@ def add(
     ids: IdsArgument,
     *,
     role: Annotated[
-        Literal["customer", "delivery_boy", "shop", "support", "admin"],
-        typer.Option(help="What they may do."),
-    ] = "customer",
+        Literal["customer", "delivery_boy", "shop", "support", "admin"] | None,
+        typer.Option(
+            help="What they may do. Without it new users become customers, and others stay what they are.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDirOption = DEFAULT,
 ) -> None:
-    """Add users, or give them another role and let them in again."""
+    """Add users, or let disabled ones in again, and say what happened to each. `--role` changes roles too."""
     user_ids = read_ids(ids)
     with _users(data_dir) as users:
-        users.add([(user_id, role) for user_id in user_ids])
-    _done(f"{_counted(user_ids)} added as {role}")
+        for user_id, happened in users.let_in(user_ids, role):
+            _done(f"{user_id}: {happened}")
 
 
 def list_users(
