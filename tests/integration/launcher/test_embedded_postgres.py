@@ -16,8 +16,10 @@ import psutil
 import psycopg
 import pytest
 from harkara_cli.child_process import as_user
+from harkara_cli.data_dir import DataDir
 from harkara_cli.embedded_postgres import EmbeddedPostgres
 from harkara_cli.errors import PostgresError
+from harkara_cli.mesh import postgres_server
 from harkara_cli.postgres_binaries import PostgresBinaries, find_binaries
 
 from tests.support.processes import family_of, wait_until_gone
@@ -71,6 +73,17 @@ def test_it_listens_on_loopback_alone_and_takes_settings(server: EmbeddedPostgre
     }
     assert listening == {"127.0.0.1"}
     assert ask(server, "SHOW fsync") == "off"
+
+
+def test_the_log_of_a_mesh_has_no_line_for_an_event_that_was_stored_already(folder: Path) -> None:
+    with postgres_server(DataDir(folder.parent), 0, {}) as server:
+        ask(server, "CREATE TABLE log (id int PRIMARY KEY)")
+        ask(server, "INSERT INTO log VALUES (1)")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            ask(server, "INSERT INTO log VALUES (1)")
+    log = (folder / "postgres.log").read_text()
+    assert "duplicate key" not in log
+    assert "database system is ready to accept connections" in log
 
 
 def test_data_and_port_survive_a_stop_and_a_start(server: EmbeddedPostgres) -> None:
