@@ -160,3 +160,17 @@ async def test_an_ipv6_address_comes_back_in_brackets() -> None:
         assert await connects(address)
     finally:
         await server.stop()
+
+
+@pytest.mark.parametrize(("target", "status"), [("/%C3%A9?a=%C3%A9", 404), ("/é", 400), ("/?a=é", 400)])
+async def test_a_url_that_is_not_ascii_is_refused_unread(target: str, status: int) -> None:
+    server = HttpServer(Starlette(), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*split_address(await server.start()))
+    try:
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), SECONDS)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    finally:
+        writer.close()
+        await writer.wait_closed()
+        await server.stop()
