@@ -70,7 +70,9 @@ class EmitResponse(_message.Message):
     seq: _builtins.int
     """The event's number in its user's stream: 1, 2, 3 and so on."""
     duplicate: _builtins.bool
-    """True where this very event was stored before; seq and accept_time are the first ones."""
+    """True where this very event was stored before; seq and accept_time are the first ones. Certain for
+    a call that began after the first one's answer; see EmitService for calls at the same time.
+    """
     @_builtins.property
     def accept_time(self) -> _timestamp_pb2.Timestamp:
         """When the event was accepted, by the server's clock. Days of analytics go by it."""
@@ -202,7 +204,7 @@ class EmitResult(_message.Message):
     seq: _builtins.int
     """The event's number in its user's stream; 0 where it failed."""
     duplicate: _builtins.bool
-    """True where this very event was stored before."""
+    """True where this very event was stored before; as in EmitResponse."""
     @_builtins.property
     def error(self) -> Global___EmitError:
         """Absent where the event is stored."""

@@ -32,6 +32,10 @@ class EmitServiceStub:
     revoked: UNAUTHENTICATED. A person's token: PERMISSION_DENIED. auth-service away and the
     credential never seen before: UNAVAILABLE.
 
+    Events of the same id and content that are under way at the same time, in one call or in several,
+    may share one outcome: stored once, the same seq, and each with duplicate = false. What is sent
+    after the first one was answered OK certainly gets duplicate = true.
+
     After INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, ALREADY_EXISTS and UNIMPLEMENTED an
     event is certainly not stored by this call. After any other error it may be: retry with the same
     event_id.
@@ -66,6 +70,10 @@ class EmitServiceServicer:
     Credential: metadata "authorization: Bearer TOKEN" of a service. Missing, malformed, expired or
     revoked: UNAUTHENTICATED. A person's token: PERMISSION_DENIED. auth-service away and the
     credential never seen before: UNAVAILABLE.
+
+    Events of the same id and content that are under way at the same time, in one call or in several,
+    may share one outcome: stored once, the same seq, and each with duplicate = false. What is sent
+    after the first one was answered OK certainly gets duplicate = true.
 
     After INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, ALREADY_EXISTS and UNIMPLEMENTED an
     event is certainly not stored by this call. After any other error it may be: retry with the same
@@ -129,6 +137,10 @@ class EmitService:
     Credential: metadata "authorization: Bearer TOKEN" of a service. Missing, malformed, expired or
     revoked: UNAUTHENTICATED. A person's token: PERMISSION_DENIED. auth-service away and the
     credential never seen before: UNAVAILABLE.
+
+    Events of the same id and content that are under way at the same time, in one call or in several,
+    may share one outcome: stored once, the same seq, and each with duplicate = false. What is sent
+    after the first one was answered OK certainly gets duplicate = true.
 
     After INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED, ALREADY_EXISTS and UNIMPLEMENTED an
     event is certainly not stored by this call. After any other error it may be: retry with the same
