@@ -228,7 +228,10 @@ async def assembled_event_service(
         caller_now = wiring.look_again(credentials)
         server = create_server([guard])
         emit = EmitServicer(
-            Emitting(log, catalogue, utc_now, wiring.mint_id), guard.caller, caller_now, metrics
+            Emitting(log, catalogue, utc_now, wiring.mint_id, lambda: delivering.is_swamped),
+            guard.caller,
+            caller_now,
+            metrics,
         )
         delivery = DeliveryServicer(delivering, guard.caller, caller_now, metrics)
         emit_grpc.add_EmitServiceServicer_to_server(emit, server)

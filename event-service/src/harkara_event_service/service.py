@@ -22,6 +22,7 @@ from harkara_event_service.ports import (
     Chain,
     DisconnectReason,
     EventLog,
+    Failure,
     Heads,
     LogUnavailableError,
     Outbox,
@@ -35,6 +36,7 @@ READ_EVENTS = 100
 READS_AT_ONCE = 2
 EVENTS_A_TURN = 100
 ADVANCED_SECONDS = 10.0
+BACKLOG_SECONDS = 0.5
 _TEXT_AROUND_DATA_BYTES = 256
 
 
@@ -59,6 +61,7 @@ class Emitting:
         catalogue: the types there are.
         clock: the time now, UTC.
         mint_id: a fresh event_id.
+        is_swamped: whether those who read the log cannot keep up: events are then refused as OVERLOADED.
     """
 
     def __init__(
@@ -67,7 +70,9 @@ class Emitting:
         catalogue: Catalogue,
         clock: Callable[[], datetime],
         mint_id: Callable[[], str],
+        is_swamped: Callable[[], bool],
     ) -> None:
+        self._is_swamped = is_swamped
         self._log = log
         self._catalogue = catalogue
         self._clock = clock
@@ -104,6 +109,13 @@ class Emitting:
             One answer for each, in order.
         """
         sound = [event for event in judged if isinstance(event, Event)]
+        if self._is_swamped():
+            if chain is not None:
+                chain.broken = True
+            return [
+                Answer(each.event_id, Failure.OVERLOADED if isinstance(each, Event) else each)
+                for each in judged
+            ]
         outcomes = iter(await self._log.append(sound, deadline=deadline, chain=chain) if sound else ())
         return [Answer(each.event_id, next(outcomes) if isinstance(each, Event) else each) for each in judged]
 
@@ -155,6 +167,8 @@ class Delivering:
         self._outboxes: dict[Attachment, Outbox] = {}
         self._reads_wanted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.is_swamped = False
+        """Whether more sessions wait for the log than it can serve soon; looked at twice a second."""
 
     # The edges' streams.
 
@@ -321,6 +335,7 @@ class Delivering:
             for _ in range(READS_AT_ONCE):
                 group.create_task(self._catch_up())
             group.create_task(self._tell_advanced())
+            group.create_task(self._watch_backlog())
 
     async def _catch_up(self) -> None:
         pause = 0.05
@@ -383,6 +398,13 @@ class Delivering:
                 self._deliver(attachment, sessions, numbered.seq, text)
             elif not self._outboxes[attachment].catch_up(sessions, numbered.seq, text):
                 self._registry.fill(attachment)
+
+    async def _watch_backlog(self) -> None:
+        while True:
+            await asyncio.sleep(BACKLOG_SECONDS)
+            was, self.is_swamped = self.is_swamped, self._registry.is_swamped()
+            if was is not self.is_swamped:
+                _log.warning("emitters_slowed" if self.is_swamped else "emitters_free")
 
     async def _tell_advanced(self) -> None:
         while True:

@@ -10,10 +10,11 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # not in the stubs
@@ -86,6 +87,28 @@ async def _abort(context: aio.ServicerContext[Any, Any], method: str, error: Exc
     await context.abort(grpc.StatusCode.INTERNAL, f"internal error {error_id}")
 
 
+class _Undecodable:
+    """Stands for a message that is none: ends the call as soon as a handler looks at it.
+
+    gRPC itself would answer with the exception's text, and with a status that callers retry.
+    """
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "the request is not a message of this method")
+
+
+def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """The same deserializer, but for what it does with bytes that are no message."""
+
+    def decode(data: bytes) -> Any:
+        try:
+            return deserialize(data) if deserialize is not None else data
+        except DecodeError:
+            return _Undecodable()
+
+    return decode
+
+
 def _remade(handler: Handler, behaviour: Callable[..., Any]) -> Handler:
     """A handler of the same shape that does `behaviour` instead."""
     make: Any = {
@@ -98,7 +121,7 @@ def _remade(handler: Handler, behaviour: Callable[..., Any]) -> Handler:
         "Handler",
         make(
             behaviour,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_forgiving(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         ),
     )

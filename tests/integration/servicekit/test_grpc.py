@@ -371,6 +371,16 @@ async def test_an_unknown_method_is_unimplemented() -> None:
                 await served.channel.unary_unary(name, bytes, bytes)(b"", timeout=SECONDS)
 
 
+async def test_bytes_that_are_no_message_are_an_invalid_argument_and_say_nothing_of_us() -> None:
+    # gRPC itself answers UNKNOWN, which callers retry for ever, with the exception's text.
+    async with serving(guard=guarded()) as served:
+        call = served.channel.unary_unary(f"/{SERVICE}/Authenticate", bytes, bytes)
+        with pytest.raises(aio.AioRpcError) as refused:
+            await call(b"\xff\xff", timeout=SECONDS, metadata=as_caller("edge"))
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert refused.value.details() == "the request is not a message of this method"
+
+
 # ---- limits and addresses
 
 

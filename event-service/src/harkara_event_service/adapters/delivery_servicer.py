@@ -88,21 +88,23 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         attachment = self._delivering.attach(first.edge, outbox)
         _log.info("edge_attached", edge=first.edge)
         pulse = _Pulse(loop)
-        tasks = [
-            loop.create_task(self._read(first, attachment, context, pulse)),
-            loop.create_task(self._write(outbox, context)),
-            loop.create_task(pulse.watch()),
-            loop.create_task(self._watch_credential(self._caller.get())),
-        ]
+        writing = asyncio.Lock()
+        tasks: list[asyncio.Task[None]] = []
         try:
+            # At once: by this the edge knows that somebody listens.
+            await context.write(pb.AttachResponse())
+            tasks += [
+                loop.create_task(self._read(first, attachment, context, pulse)),
+                loop.create_task(self._write(outbox, context, writing)),
+                loop.create_task(pulse.watch()),
+                loop.create_task(self._watch_credential(self._caller.get())),
+            ]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             self._delivering.detach(attachment)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancel_between_writes(tasks, writing)
             self._metrics.deliveries_refused.inc(outbox.refused_count)
             _log.info("edge_detached", edge=first.edge, deliveries=outbox.delivered_count)
 
@@ -157,6 +159,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         self,
         outbox: AttachOutbox,
         context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse],
+        writing: asyncio.Lock,
     ) -> None:
         """Write what is ready, and a tick after each silent second.
 
@@ -170,7 +173,8 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             except TimeoutError:
                 pass
             response = outbox.take()
-            await context.write(response)
+            async with writing:
+                await context.write(response)
             self._metrics.deliveries.inc(len(response.items))
             if outbox.is_drained:
                 raise _stopping()
@@ -216,6 +220,21 @@ class _Pulse:
                 await asyncio.sleep(TICK_SECONDS / 2)
                 if self._loop.time() - self._heard_at > SILENCE_SECONDS:
                     raise _silent()
+
+
+async def _cancel_between_writes(tasks: Sequence[asyncio.Task[None]], writing: asyncio.Lock) -> None:
+    """Cancel a stream's tasks, but not in the middle of a write: gRPC could not send the status then.
+
+    A write that an edge which reads nothing holds up is cut after a second all the same.
+    """
+    try:
+        async with asyncio.timeout(TICK_SECONDS), writing:
+            for task in tasks:
+                task.cancel()
+    except TimeoutError:
+        for task in tasks:
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _silent() -> StatusError:

@@ -31,6 +31,9 @@ from harkara_event_service.domain.event import NumberedEvent
 WINDOW_BYTES = 128 * 1024
 """How much catch-up may be under way to one session beyond what its edge wrote."""
 
+SWAMPED_SESSIONS = 100
+"""Fewer sessions than this that wait for the log are no reason to slow the emitters."""
+
 EVERYTHING = "*"
 
 
@@ -602,6 +605,22 @@ class Registry:
     def users(self) -> Iterable[str]:
         """The users that have a session here, each once."""
         return self._streams.keys()
+
+    def is_swamped(self) -> bool:
+        """Whether so many sessions wait for the log that new events should wait for them.
+
+        A tenth of all, and `SWAMPED_SESSIONS` at least. Those that stand still or have their window full
+        wait for their own connection, and do not count.
+        """
+        waiting = sum(
+            1
+            for stream in self._streams.values()
+            for session in stream.behind
+            if session.state is State.BEHIND
+            and not session.stopped
+            and session.under_way_bytes < WINDOW_BYTES
+        )
+        return waiting >= SWAMPED_SESSIONS and waiting * 10 > self.session_count
 
     def queued_events(self) -> int:
         """Σ (highest seq heard - position) over the sessions that are behind."""

@@ -63,7 +63,7 @@ class DeliveryServiceServicer:
         - Subscribed stands where the new set takes effect.
 
         An empty message is a tick: each side sends one when it was silent for a second, and takes 3
-        seconds of silence for the other's death.
+        seconds of silence for the other's death. The service sends one at once, before anything else.
 
         Ends with UNAVAILABLE when the service stops, UNAUTHENTICATED or PERMISSION_DENIED for the
         credential, INVALID_ARGUMENT for a command that breaks the contract.

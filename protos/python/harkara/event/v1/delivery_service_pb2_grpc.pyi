@@ -45,7 +45,7 @@ class DeliveryServiceStub:
     - Subscribed stands where the new set takes effect.
 
     An empty message is a tick: each side sends one when it was silent for a second, and takes 3
-    seconds of silence for the other's death.
+    seconds of silence for the other's death. The service sends one at once, before anything else.
 
     Ends with UNAVAILABLE when the service stops, UNAUTHENTICATED or PERMISSION_DENIED for the
     credential, INVALID_ARGUMENT for a command that breaks the contract.
@@ -70,7 +70,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     - Subscribed stands where the new set takes effect.
 
     An empty message is a tick: each side sends one when it was silent for a second, and takes 3
-    seconds of silence for the other's death.
+    seconds of silence for the other's death. The service sends one at once, before anything else.
 
     Ends with UNAVAILABLE when the service stops, UNAUTHENTICATED or PERMISSION_DENIED for the
     credential, INVALID_ARGUMENT for a command that breaks the contract.
@@ -98,7 +98,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         - Subscribed stands where the new set takes effect.
 
         An empty message is a tick: each side sends one when it was silent for a second, and takes 3
-        seconds of silence for the other's death.
+        seconds of silence for the other's death. The service sends one at once, before anything else.
 
         Ends with UNAVAILABLE when the service stops, UNAUTHENTICATED or PERMISSION_DENIED for the
         credential, INVALID_ARGUMENT for a command that breaks the contract.
