@@ -379,9 +379,13 @@ class EdgeService:
         while self.flush(len(self._gathered)):
             pass
         self._live.clear()
+        at = self._clock()
         for client in self._clients.values():
             if client.wants_cursor:
                 client.detached()
+                if client.state is State.OPENING:
+                    # It waited for an answer; now it waits for a stream, and not as long.
+                    client.socket.schedule(client.next_deadline(at))
 
     def failed(self, session: int) -> None:
         """Take that an item for a session could not be handled: it ends, the others go on."""

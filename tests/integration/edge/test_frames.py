@@ -218,6 +218,22 @@ async def test_a_connection_knows_nothing_of_a_broken_one(shared_edge: Edge, cli
     halves[2].send(frame(CONT, b"nonsense"))
     assert (await halves[2].text())["code"] == "bad_message"
     assert await is_open(client)
+    assert await is_open(client)
     for half in halves:
         await half.close()
+
+
+@pytest.mark.parametrize("length", [1, 2, 6, 10])
+async def test_a_connection_knows_nothing_of_another_ones_half_frame(
+    shared_edge: Edge, client: RawClient, length: int
+) -> None:
+    other = await shared_edge.raw_sign_in("user_2")
+    data = message(type="heartbeat")
+    other.send(data[:length], b"")
+    other_is_read = shared_edge.metric("harkara_edge_messages_total")
     assert await is_open(client)
+    assert shared_edge.metric("harkara_edge_messages_total") == other_is_read + 1
+    other.send(data[length:])
+    assert (await other.text())["type"] == "heartbeat_ack"
+    assert await is_open(client)
+    await other.close()

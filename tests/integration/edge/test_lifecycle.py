@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from pathlib import Path
 
 import grpc
 import httpx
 import pytest
 from harkara_edge.adapters import auth_client
+from harkara_edge.adapters.connection import Connection
+from harkara_edge.service import Client
 from harkara_edge.settings import EdgeSettings
 from harkara_edge.wiring import serve
 from harkara_servicekit.settings import SettingsError, load
@@ -66,6 +69,25 @@ async def test_a_worker_that_stops_sends_its_clients_to_another(edge: Edge, even
     await asyncio.wait_for(edge.task, 10)
     with pytest.raises(ConnectionRefusedError):
         await RawClient.connect(edge.address)
+
+
+async def test_nothing_is_kept_of_connections_that_ended(edge: Edge, events: TinyEventService) -> None:
+    del events
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Connection | Client) for thing in gc.get_objects())
+
+    for number in range(20):
+        client = await edge.sign_in(f"user_{number}")
+        await client.subscribe("*")
+        await client.close()
+        raw = await RawClient.connect(edge.address)
+        raw.send(request()[:30])
+        await raw.close()
+    await wait_until_async(lambda: edge.metric("harkara_edge_connections") == 0)
+    # Sooner than any of their deadlines.
+    await wait_until_async(lambda: kept() == 0, seconds=5)
 
 
 async def test_a_request_under_way_when_the_worker_stops_is_refused(edge: Edge) -> None:

@@ -52,6 +52,19 @@ async def test_a_client_that_does_not_read_is_paused_and_then_reads_everything_o
     await wait_until_async(lambda: edge.metric("harkara_edge_unsent_bytes") == 0)
 
 
+@pytest.mark.parametrize("edge_settings", [{"max_unsent_bytes_total": 40_000}])
+async def test_once_all_together_hold_too_much_nobody_may_hold_anything(
+    edge: Edge, events: TinyEventService
+) -> None:
+    raw = await slow_client(edge)
+    for _ in range(EVENTS):
+        await events.emit("user_1", pad="x" * EVENT_BYTES)
+    await wait_until_async(lambda: edge.metric("harkara_edge_pauses_total") == 1)
+    await wait_until_async(lambda: edge.metric("harkara_edge_unsent_bytes") > 0)
+    assert edge.metric("harkara_edge_unsent_bytes") < 40_000 + 2 * EVENT_BYTES
+    assert await read_events(raw, EVENTS) == list(range(1, EVENTS + 1))
+
+
 async def test_a_paused_client_survives_a_re_attach(edge: Edge, events: TinyEventService) -> None:
     raw = await slow_client(edge)
     for _ in range(EVENTS):

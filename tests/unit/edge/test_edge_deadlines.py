@@ -36,6 +36,17 @@ def test_scheduled_again_an_item_forgets_the_time_before() -> None:
     assert list(wheel.expire(12.0)) == []
 
 
+def test_a_cancelled_item_does_not_come_up_and_may_be_scheduled_again() -> None:
+    wheel: Wheel[Item] = Wheel(WIDTH)
+    item = Item()
+    wheel.cancel(item)
+    wheel.schedule(item, 5.0)
+    wheel.cancel(item)
+    assert list(wheel.expire(9.0)) == []
+    wheel.schedule(item, 9.5)
+    assert list(wheel.expire(9.5)) == [item]
+
+
 def test_a_time_that_has_passed_comes_up_at_the_next_turn() -> None:
     wheel: Wheel[Item] = Wheel(WIDTH)
     list(wheel.expire(100.0))

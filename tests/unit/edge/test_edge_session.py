@@ -559,6 +559,20 @@ def test_a_token_that_runs_out_while_the_next_is_verified_does_not() -> None:
     assert session.due(later(32)) == []
 
 
+def test_no_answer_to_new_auths_keeps_a_session_5_seconds_past_its_tokens_end() -> None:
+    # With an auth-service that hangs, each held `auth` once bought the session three seconds more.
+    session = connected()
+    session.receive(text("auth", token="t"), START)
+    verify(session, expires_in=30)
+    session.opened(generation=1, epoch="e", seq=0, recovered=False, at=START)
+    for number in range(20):
+        session.receive(text("auth", token=f"t{number}"), later(29))
+    assert session.due(later(32)) == []
+    session.refused("try_again_later", later(32))
+    assert session.next_deadline(later(32)) == START.monotonic + 33
+    assert ends_with(session.due(later(33)), "token_expired", 4402)
+
+
 def test_the_third_bad_message_within_a_minute_ends_the_connection() -> None:
     session = opened()
     assert said(session.receive("nonsense", START))[0]["code"] == "bad_message"

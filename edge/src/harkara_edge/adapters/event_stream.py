@@ -176,7 +176,7 @@ class AttachStream:
         while True:
             try:
                 await self._live(service)
-            except* (StreamEndedError, aio.AioRpcError) as group:
+            except* (StreamEndedError, TimeoutError, aio.AioRpcError) as group:
                 for error in _leaves(group):
                     _log.warning("attach_ended", why=_why(error))
             except* Exception:  # noqa: BLE001 - a fault of ours must not end the worker's only stream.
@@ -189,7 +189,15 @@ class AttachStream:
         )
         try:
             await call.write(pb.AttachRequest(edge=self._worker))
+            # Its first word comes at once. A frozen event-service takes what is written and says nothing:
+            # it is none that sessions should wait for.
+            async with asyncio.timeout(SILENT_TICKS * TICK_SECONDS):
+                first = await call.read()
+            if not isinstance(first, pb.AttachResponse):
+                raise StreamEndedError("the event-service ended it")
             self._begin()
+            if first.items:
+                await self._handle(first, service)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read(call, service))
                 tasks.create_task(self._write(call))
@@ -322,4 +330,4 @@ def _why(error: BaseException) -> str:
     if isinstance(error, aio.AioRpcError):
         code: grpc.StatusCode = error.code()
         return f"{code.name}: {error.details()}"
-    return str(error)
+    return str(error) or "silence"

@@ -181,7 +181,8 @@ class SocketServer:
         return Room.NONE if told else Room.NOT_EVEN_FOR_AN_ANSWER
 
     def remove(self, connection: Connection) -> None:
-        """Count a connection no more."""
+        """Count a connection no more, and keep nothing of it."""
+        self._wheel.cancel(connection)
         if connection not in self._connections:
             return
         self._connections.remove(connection)
@@ -197,7 +198,7 @@ class SocketServer:
     def _tick(self) -> None:
         self._ticking = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         now = self.now()
-        for connection in list(self._wheel.expire(now)):
+        for connection in self._wheel.expire(now):
             # One connection's fault must not keep the others from their deadlines.
             try:
                 connection.due()

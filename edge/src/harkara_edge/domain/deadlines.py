@@ -1,13 +1,11 @@
 """One wheel for the deadlines of all connections, in place of a timer for each.
 
-An item has one entry that counts; scheduling it again leaves the old one behind, which is skipped
-when its turn comes. What does not belong here: what a deadline means, and the clock.
+An item stands in one slot or in none. What does not belong here: what a deadline means, and the clock.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 
@@ -29,7 +27,7 @@ class Wheel(Generic[T]):
 
     def __init__(self, slot_seconds: float) -> None:
         self._width = slot_seconds
-        self._slots: dict[int, list[T]] = {}
+        self._slots: dict[int, set[T]] = {}
         self._turned = 0
 
     def schedule(self, item: T, when: float) -> None:
@@ -42,21 +40,31 @@ class Wheel(Generic[T]):
         slot = max(math.ceil(when / self._width), self._turned + 1)
         if item.due_slot == slot:
             return
+        self.cancel(item)
         item.due_slot = slot
-        self._slots.setdefault(slot, []).append(item)
+        self._slots.setdefault(slot, set()).add(item)
 
-    def expire(self, now: float) -> Iterator[T]:
-        """Yield each item whose time has come, once; it is then no longer scheduled.
+    def cancel(self, item: T) -> None:
+        """Let the item not come up; the wheel then knows nothing of it."""
+        slot, item.due_slot = item.due_slot, 0
+        items = self._slots.get(slot)
+        if items is not None:
+            items.discard(item)
+            if not items:
+                del self._slots[slot]
+
+    def expire(self, now: float) -> list[T]:
+        """Return the items whose time has come; they are then no longer scheduled.
 
         Args:
             now: Seconds; not before the last call's.
         """
         until = math.floor(now / self._width)
-        # Not slot by slot: after a long sleep there may be more slots than entries.
+        due: list[T] = []
+        # Not slot by slot: after a long sleep there may be more slots than items.
         for slot in sorted(slot for slot in self._slots if slot <= until):
-            self._turned = max(self._turned, slot)
-            for item in self._slots.pop(slot):
-                if item.due_slot == slot:
-                    item.due_slot = 0
-                    yield item
+            due += self._slots.pop(slot)
+        for item in due:
+            item.due_slot = 0
         self._turned = max(self._turned, until)
+        return due

@@ -47,6 +47,9 @@ from harkara_edge.domain.subscription import Subscription, Types
 ALL_TYPES: Final = "*"
 
 
+REFRESH_GRACE_SECONDS: Final = 3.0
+"""How long past its token's end a session waits for the answer to a new `auth`."""
+
 _STANDING: Final = frozenset({State.OPEN, State.REOPENING, State.PAUSED})
 """The client has been told `authenticated`."""
 
@@ -451,9 +454,17 @@ class Session:
             return self._since + (limits.open_seconds_attached if self.attached else limits.open_seconds)
         # Held, the client cannot be heard; so its silence is counted from when it can.
         silence = (at.monotonic if self.holding else self.last_heard) + limits.silence_seconds
-        if self.state in _STANDING and not self._verifying:
-            return min(silence, at.monotonic + self._expires_at - at.wall)
+        if self.state in _STANDING:
+            return min(silence, at.monotonic + self._stays_until() - at.wall)
         return silence
+
+    def _stays_until(self) -> float:
+        """Until when the token keeps the session, by the wall clock.
+
+        An `auth` whose answer is under way gets a little longer, whatever keeps the answer away: the
+        session must be gone 5 s after its token's end (docs/guarantees.md G8).
+        """
+        return self._expires_at + (REFRESH_GRACE_SECONDS if self._verifying else 0.0)
 
     def due(self, at: Moment) -> list[Effect]:
         """End the session if a deadline has passed.
@@ -469,7 +480,7 @@ class Session:
             return self.end(errors.TRY_AGAIN_LATER) if now >= self.next_deadline(at) else []
         if self.state not in _STANDING:
             return []
-        if at.wall >= self._expires_at and not self._verifying:
+        if at.wall >= self._stays_until():
             return self.end(errors.TOKEN_EXPIRED)
         if not self.holding and now >= self.last_heard + limits.silence_seconds:
             return self.end(errors.TIMEOUT)
