@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -37,6 +38,8 @@ class AttachedEdge:
         self.is_reading = asyncio.Event()
         self.is_reading.set()
         self.is_ticking = True
+        self._got: defaultdict[int, list[pb.Delivery]] = defaultdict(list)
+        self._fences: dict[tuple[int, int], int] = {}
         self._changed = asyncio.Condition()
         self._writing = asyncio.Lock()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._tick())]
@@ -105,11 +108,20 @@ class AttachedEdge:
 
     def seqs_of(self, session: int) -> list[int]:
         """The events that came for a session, in order."""
-        return [item.delivery.seq for item in self.items if session in unpacked(item.delivery.sessions)]
+        return [delivery.seq for delivery in self._got[session]]
 
     def texts_of(self, session: int) -> list[bytes]:
         """Their texts."""
-        return [item.delivery.event for item in self.items if session in unpacked(item.delivery.sessions)]
+        return [delivery.event for delivery in self._got[session]]
+
+    def last_of(self, session: int) -> int:
+        """The last event that came for a session; 0 where none did."""
+        got = self._got[session]
+        return got[-1].seq if got else 0
+
+    def drop_before(self, session: int, generation: int) -> None:
+        """Do what the fence does: what came for a session before that Opened was never handed on."""
+        del self._got[session][: self._fences[session, generation]]
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait for something to be so, looking whenever something came."""
@@ -136,9 +148,18 @@ class AttachedEdge:
             if not isinstance(response, pb.AttachResponse):
                 return
             async with self._changed:
-                self.items += response.items
+                for item in response.items:
+                    self._take(item)
                 self.messages.append(len(response.items))
                 self._changed.notify_all()
+
+    def _take(self, item: pb.AttachItem) -> None:
+        self.items.append(item)
+        for session in unpacked(item.delivery.sessions):
+            self._got[session].append(item.delivery)
+        if item.HasField("opened"):
+            opened = item.opened
+            self._fences[opened.session, opened.generation] = len(self._got[opened.session])
 
     async def _tick(self) -> None:
         while True:

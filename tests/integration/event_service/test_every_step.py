@@ -88,7 +88,7 @@ class Stage:
 
     def is_complete(self, edge: AttachedEdge, session: int) -> bool:
         """Whether the last event came for a session, and none is under way."""
-        return not self._under_way and edge.seqs_of(session)[-1:] == [self.last]
+        return not self._under_way and edge.last_of(session) == self.last
 
     async def epoch(self) -> str:
         """The log's epoch."""
@@ -138,8 +138,7 @@ async def pause_and_go_on(stage: Stage) -> tuple[AttachedEdge, int]:
     await edge.open(1, stage.user, 3, after=position, epoch=opened.epoch)
     assert (await edge.opened(1, 3)).seq == position
     # The fence: whatever came before that Opened was dropped at the edge.
-    generations = [item.opened.generation for item in edge.items]
-    del edge.items[: generations.index(3)]
+    edge.drop_before(1, 3)
     return edge, position
 
 
@@ -154,8 +153,7 @@ async def go_on_at_once(stage: Stage) -> tuple[AttachedEdge, int]:
     await edge.open(1, stage.user, 2, after=position, epoch=opened.epoch, paused=True)
     await edge.open(1, stage.user, 3, after=position, epoch=opened.epoch)
     await edge.opened(1, 3)
-    generations = [item.opened.generation for item in edge.items]
-    del edge.items[: generations.index(3)]
+    edge.drop_before(1, 3)
     return edge, position
 
 
