@@ -160,27 +160,30 @@ async def test_requests_are_taken_while_earlier_ones_are_being_stored_and_answer
     assert await status_of(stream) is Code.OK
 
 
-async def test_a_caller_who_sends_too_much_at_once_is_read_no_further(calls: Listening, log: HeldLog) -> None:
+@pytest.mark.parametrize(("events", "size", "most"), [(1, 0, 64), (1000, 0, 4), (100, 40_000, 5)])
+async def test_a_caller_who_sends_too_much_at_once_is_read_no_further(
+    calls: Listening, log: HeldLog, events: int, size: int, most: int
+) -> None:
     log.gate.clear()
     stream = open_stream(calls)
-    writing = asyncio.create_task(_write_many(stream, 200))
-    await log.has_got(64)
-    # Whatever is already on its way would come now.
-    await asyncio.gather(
-        *(calls.emit().Emit(pb.EmitRequest(), timeout=SECONDS) for _ in range(3)), return_exceptions=True
-    )
+    data = '{"x":"' + "x" * size + '"}'
+    writing = asyncio.create_task(_write_many(stream, most + 3, request(events, data=data)))
+    await log.has_got(most)
+    # Whatever was on its way here would come before this is answered.
+    await calls.emit().EmitBatch(pb.EmitBatchRequest(), timeout=SECONDS).code()
 
-    assert log.arrived == 64
+    assert log.arrived == most
     log.gate.set()
+    results = await results_of(stream, (most + 3) * events)
+    assert [result.seq for result in results] == list(range(1, (most + 3) * events + 1))
     await writing
-    assert [result.seq for result in await results_of(stream, 200)] == list(range(1, 201))
     await stream.done_writing()
     assert await status_of(stream) is Code.OK
 
 
-async def _write_many(stream: Any, count: int) -> None:
+async def _write_many(stream: Any, count: int, each: pb.EmitStreamRequest) -> None:
     for _ in range(count):
-        await stream.write(request())
+        await stream.write(each)
 
 
 async def test_one_bad_event_fails_alone_and_the_stream_goes_on(calls: Listening) -> None:

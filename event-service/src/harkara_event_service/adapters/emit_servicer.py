@@ -35,6 +35,7 @@ _ANSWER_SECONDS = 0.1
 
 _EVENTS_A_TURN = 50
 _STREAM_REQUESTS = 64
+_STREAM_EVENTS = 4 * MAX_BATCH_EVENTS
 _STREAM_BYTES = 4 * MAX_BATCH_BYTES
 
 _Judge = Callable[[pb.EmitStreamRequest], Awaitable[list[Event | Fault]]]
@@ -202,7 +203,9 @@ class _Stream:
         self._judge = judge
         self._context = context
         self._chain = Chain()
-        self._under_way: deque[tuple[asyncio.Task[list[Answer]], int]] = deque()
+        self._under_way: deque[asyncio.Task[list[Answer]]] = deque()
+        self._sizes: deque[tuple[int, int]] = deque()
+        self._events = 0
         self._bytes = 0
         self._ended = False
         self._stopped = False
@@ -213,7 +216,8 @@ class _Stream:
     async def _read(self) -> None:
         """Read requests to the end; each goes to the log before the next is read.
 
-        While 64 requests or 16 MiB are under way no more is read, and the caller's stream stands still.
+        While 64 requests, 4,000 events or 16 MiB are under way no more is read, and the caller's stream
+        stands still: one caller who sends as fast as it can must not fill the log's queue for all.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -224,11 +228,8 @@ class _Stream:
                 judged = await self._judge(request)
                 deadline = loop.time() + DEFAULT_DEADLINE_SECONDS
                 task = loop.create_task(self._emitting.store(judged, deadline=deadline, chain=self._chain))
-                size = request.ByteSize()
-                self._under_way.append((task, size))
-                self._bytes += size
-                self._changed.set()
-                while len(self._under_way) >= _STREAM_REQUESTS or self._bytes >= _STREAM_BYTES:
+                self._put(task, len(judged), request.ByteSize())
+                while self._is_full():
                     self._answered.clear()
                     await self._answered.wait()
         finally:
@@ -240,6 +241,20 @@ class _Stream:
         self._stopped = True
         self._reader.cancel()
 
+    def _put(self, task: asyncio.Task[list[Answer]], events: int, size: int) -> None:
+        self._under_way.append(task)
+        self._sizes.append((events, size))
+        self._events += events
+        self._bytes += size
+        self._changed.set()
+
+    def _is_full(self) -> bool:
+        return (
+            len(self._under_way) >= _STREAM_REQUESTS
+            or self._events >= _STREAM_EVENTS
+            or self._bytes >= _STREAM_BYTES
+        )
+
     async def next_answers(self) -> list[Answer] | None:
         """The next answers, of as many requests as are done; None after the last."""
         while not self._under_way:
@@ -247,15 +262,18 @@ class _Stream:
                 return None
             self._changed.clear()
             await self._changed.wait()
-        answers = list(await self._under_way[0][0])
+        answers = list(await self._under_way[0])
         self._drop_first()
-        while self._under_way and self._under_way[0][0].done() and len(answers) < MAX_BATCH_EVENTS:
-            answers += self._under_way[0][0].result()
+        while self._under_way and self._under_way[0].done() and len(answers) < MAX_BATCH_EVENTS:
+            answers += self._under_way[0].result()
             self._drop_first()
         return answers
 
     def _drop_first(self) -> None:
-        self._bytes -= self._under_way.popleft()[1]
+        self._under_way.popleft()
+        events, size = self._sizes.popleft()
+        self._events -= events
+        self._bytes -= size
         self._answered.set()
 
     async def end(self) -> None:
@@ -267,7 +285,7 @@ class _Stream:
     async def close(self) -> None:
         """Give up what is under way; what is being written is written all the same."""
         self._chain.broken = True
-        tasks = [self._reader, *(task for task, _ in self._under_way)]
+        tasks = [self._reader, *self._under_way]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
