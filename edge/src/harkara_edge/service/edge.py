@@ -35,56 +35,26 @@ from harkara_edge.domain.commands import (
     Reply,
     Verify,
 )
-from harkara_edge.domain.errors import VerificationError, VerifierAwayError
+from harkara_edge.domain.errors import VerificationError
 from harkara_edge.domain.frames import text_frame
 from harkara_edge.domain.limits import UnsentTotal
-from harkara_edge.domain.revocations import Revocation, RevocationMemory
-from harkara_edge.domain.session import Rules, Session
+from harkara_edge.domain.revocations import Revocation
+from harkara_edge.domain.session import Rules
 from harkara_edge.domain.states import State
 from harkara_edge.metrics import Metrics
 from harkara_edge.ports import EventStream, Socket, TokenVerifier
-
-REPORT_BYTES: Final = 32 * 1024
-"""Written is reported when this much was written since the last report: well inside the 128 KiB that the
-event-service sends a session that catches up, and next to nothing for one that is live."""
+from harkara_edge.service.client import REPORT_BYTES, Client
+from harkara_edge.service.verification import Verification
 
 LARGE_RUN_BYTES: Final = 64 * 1024
 """More than this is not handed to a socket at once, so that a slow reader is noticed in between."""
 
 MAX_SESSION: Final = 2**32 - 1
 _OPENS_IN_A_TURN: Final = 256
-_ASK_AGAIN_SECONDS: Final = (0.0, 0.1, 0.5)
-_WATCH_SECONDS: Final = 3.0
 
 _unpack_one: Final = Struct("<I").unpack
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-
-class Client(Session):
-    """A session with its socket.
-
-    Args:
-        rules: The worker's.
-        at: Now.
-        socket: The connection.
-    """
-
-    __slots__ = ("began", "blocked", "gathered", "report_at", "sent", "socket", "write")
-
-    def __init__(self, rules: Rules, at: Moment, socket: Socket) -> None:
-        super().__init__(rules, at)
-        self.socket = socket
-        self.write = socket.write
-        self.blocked = False
-        """Whether the socket holds unsent bytes; set by the socket."""
-        self.gathered: bytes | None = None
-        """Frames that the next flush writes."""
-        self.sent = 0
-        """Bytes of deliveries so far."""
-        self.report_at = REPORT_BYTES
-        """How many there will be when they are reported."""
-        self.began = at.monotonic
 
 
 class EdgeService:
@@ -113,7 +83,7 @@ class EdgeService:
     ) -> None:
         self._rules = rules
         self._stream = stream
-        self._verifier = verifier
+        self._verification = Verification(verifier)
         self._unsent = unsent
         self._clock = clock
         self._new_connection_id = new_connection_id
@@ -126,8 +96,6 @@ class EdgeService:
         self._gathered: deque[Client] = deque()
         self._delivered = 0
         self._dropped = 0
-        self._memory = RevocationMemory()
-        self._watching = asyncio.Event()
         self._verifications: set[asyncio.Task[None]] = set()
 
     # Called by the sockets.
@@ -402,10 +370,9 @@ class EdgeService:
             version: Up to which everything is known with this.
             revocations: In rising version.
         """
-        if self._memory.learn(version, revocations):
+        if self._verification.learn(version, revocations):
             for client in self._clients.values():
                 client.version = min(client.version, version)
-        self._watching.set()
         if not revocations:
             return
         by_user = {revocation.user_id: revocation for revocation in revocations}
@@ -491,7 +458,7 @@ class EdgeService:
 
     async def _verify(self, client: Client, token: str) -> None:
         try:
-            principal = await self._ask(token)
+            principal = await self._verification.ask(token)
         except VerificationError as error:
             self._metrics.verifications.labels(error.error_code).inc()
             if client.state is not State.CLOSED:
@@ -507,20 +474,6 @@ class EdgeService:
             # the clients that the watch ends.
             if client.state is not State.CLOSED:
                 self._welcome(client, principal)
-
-    async def _ask(self, token: str) -> Principal:
-        try:
-            async with asyncio.timeout(_WATCH_SECONDS):
-                await self._watching.wait()
-        except TimeoutError:
-            raise VerifierAwayError from None
-        for seconds in _ASK_AGAIN_SECONDS:
-            if seconds:
-                await asyncio.sleep(seconds)
-            principal = await self._verifier.verify(token)
-            if not self._memory.is_doubtful(principal):
-                return principal
-        raise VerifierAwayError
 
     def _welcome(self, client: Client, principal: Principal) -> None:
         at = self._clock()
