@@ -12,15 +12,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from harkara_event_service.domain.cursor import EVERYTHING, Attachment, ResumePoint, Session, State
 from harkara_event_service.domain.event import NumberedEvent
-from harkara_event_service.domain.registry import (
-    EVERYTHING,
-    Attachment,
-    Registry,
-    ResumePoint,
-    Session,
-    State,
-)
+from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
 from harkara_event_service.service import READS_AT_ONCE, Delivering, OpenRequest
 

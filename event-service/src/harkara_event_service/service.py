@@ -16,8 +16,9 @@ import structlog
 from harkara_catalogue.event_types import Catalogue
 
 from harkara_event_service.domain.acceptance import Draft, Emitter, Fault, accept
+from harkara_event_service.domain.cursor import Attachment, ResumePoint, Session, State
 from harkara_event_service.domain.event import Event, NumberedEvent, client_text
-from harkara_event_service.domain.registry import Attachment, Registry, ResumePoint, Session, State
+from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import (
     Chain,
     DisconnectReason,

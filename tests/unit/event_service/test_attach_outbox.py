@@ -8,7 +8,7 @@ import itertools
 import pytest
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara_event_service.adapters.attach_outbox import FULL_BYTES, MESSAGE_BYTES, AttachOutbox
-from harkara_event_service.domain.registry import pack
+from harkara_event_service.domain.cursor import pack
 from harkara_event_service.ports import DisconnectReason
 from hypothesis import given
 from hypothesis import strategies as st

@@ -9,7 +9,8 @@ import pytest
 from harkara_catalogue import Catalogue
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.acceptance import Draft, Emitter
-from harkara_event_service.domain.registry import SWAMPED_SESSIONS, Attachment, Registry, ResumePoint
+from harkara_event_service.domain.cursor import Attachment, ResumePoint
+from harkara_event_service.domain.registry import SWAMPED_SESSIONS, Registry
 from harkara_event_service.ports import Chain, Failure
 from harkara_event_service.service import Emitting
 

@@ -19,7 +19,7 @@ from harkara_servicekit.grpc_server import END_OF_STREAM, StatusError
 
 from harkara_event_service.adapters.attach_outbox import AttachOutbox
 from harkara_event_service.domain.acceptance import USER_ID
-from harkara_event_service.domain.registry import Attachment, ResumePoint
+from harkara_event_service.domain.cursor import Attachment, ResumePoint
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import Caller
 from harkara_event_service.service import Delivering, OpenRequest

@@ -1,19 +1,6 @@
-"""Who is attached, and where each one's cursor stands on its user's stream.
+"""The sessions of every edge attached here: who gets which event, and what is to be read from the log.
 
-For each attached user there is a **head**: the highest seq that was handed on without a gap. A LIVE
-session carries no position: it stands at the head, and gets each subscribed event as the head
-moves past it. Every other session carries a position and is served from the log until its position
-is the head; then it is LIVE. Nothing else is kept: a reconnect, a pause, a lost hint and a restart
-are all a position behind the head.
-
-    OPENING ── heads read ──▶ BEHIND(position) ── position = head ──▶ LIVE
-       ▲                          ▲                                     │
-       └──────── Open ────────────┴───── its edge's queue is full ──────┘
-
-The head moves in two ways, each by one: an event with seq = head + 1 is announced, or stands in a
-page read from the log. An event announced beyond head + 1 only says that there is more to read
-(`heard`). What is ≤ head was handed on and is dropped. So an event reaches a session once,
-whichever way it comes first (docs/guarantees.md G5).
+`cursor.py` tells where a session stands and how it moves.
 
 Pure: no clock, no I/O. The caller hands over what it read and sends what it is told to, in order and
 without awaiting in between. Not here: encoding, queues of bytes, the log.
@@ -23,168 +10,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
-from typing import NamedTuple
 
+from harkara_event_service.domain.cursor import (
+    EVERYTHING,
+    NOBODY,
+    WINDOW_BYTES,
+    Attachment,
+    Recipients,
+    ResumePoint,
+    Session,
+    Started,
+    State,
+    Stream,
+    ToSend,
+    can_take,
+    pack,
+)
 from harkara_event_service.domain.event import NumberedEvent
-
-WINDOW_BYTES = 128 * 1024
-"""How much catch-up may be under way to one session beyond what its edge wrote."""
 
 SWAMPED_SESSIONS = 100
 """Fewer sessions than this that wait for the log are no reason to slow the emitters."""
-
-EVERYTHING = "*"
-
-
-class State(IntEnum):
-    """Where a session is; see the drawing above."""
-
-    OPENING = 0
-    BEHIND = 1
-    LIVE = 2
-
-
-class Attachment:
-    """One edge worker's stream, as far as the registry knows it.
-
-    Args:
-        edge: the worker's name.
-    """
-
-    __slots__ = ("edge", "full", "sessions")
-
-    def __init__(self, edge: str) -> None:
-        self.edge = edge
-        self.sessions: dict[int, Session] = {}
-        self.full = False
-
-
-class Session:
-    """A cursor: one connection's place on its user's stream."""
-
-    __slots__ = (
-        "attachment",
-        "generation",
-        "number",
-        "position",
-        "state",
-        "stopped",
-        "stream",
-        "told",
-        "types",
-        "under_way",
-        "under_way_bytes",
-        "waiting_changes",
-    )
-
-    def __init__(self, attachment: Attachment, number: int, stream: Stream) -> None:
-        self.attachment = attachment
-        self.number = number
-        self.stream = stream
-        self.generation = 0
-        self.state = State.OPENING
-        self.stopped = False
-        self.position = 0
-        self.told = 0
-        self.types: frozenset[str] = frozenset()
-        # What was sent of a catch-up and not yet reported as written: seq and size. None otherwise, for
-        # nearly every session is live nearly always.
-        self.under_way: deque[tuple[int, int]] | None = None
-        self.under_way_bytes = 0
-        self.waiting_changes: list[int] | None = None
-
-    def wants(self, event_type: str) -> bool:
-        """Whether the session is subscribed to the type."""
-        return event_type in self.types or EVERYTHING in self.types
-
-
-class Recipients(NamedTuple):
-    """Who gets an event of one type live.
-
-    Args:
-        by_edge: for each attachment its sessions, each 4 bytes, little-endian.
-        everyone: whether that is every live session of the user.
-    """
-
-    by_edge: Sequence[tuple[Attachment, bytes]]
-    everyone: bool
-
-
-NOBODY = Recipients((), everyone=True)
-
-
-class Stream:
-    """An attached user's stream: its head and its sessions."""
-
-    __slots__ = ("behind", "head", "head_had_its_turn", "heard", "live", "reading", "recipients", "user_id")
-
-    def __init__(self, user_id: str) -> None:
-        self.user_id = user_id
-        self.head: int | None = None  # None until the first read of heads.
-        self.heard = 0
-        self.live: list[Session] = []
-        # OPENING and BEHIND, the next to be served first. A list: an empty deque is 700 bytes.
-        self.behind: list[Session] = []
-        self.reading = False
-        self.head_had_its_turn = False
-        self.recipients: dict[str, Recipients] | None = None
-
-
-def _can_take(session: Session, head: int) -> bool:
-    """Whether a session is behind the head and takes more of the log now."""
-    return (
-        session.state is State.BEHIND
-        and not session.stopped
-        and session.position < head
-        and session.under_way_bytes < WINDOW_BYTES
-        and not session.attachment.full
-    )
-
-
-class ToSend(NamedTuple):
-    """An event to send to sessions of one attachment.
-
-    Args:
-        attachment: the edge's stream.
-        sessions: as in `Recipients`.
-        event: what.
-        is_live: whether it may be left out where the edge's queue is full, and `fall_behind` be told.
-            What is not live must be sent: its cursor has moved.
-    """
-
-    attachment: Attachment
-    sessions: bytes
-    event: NumberedEvent
-    is_live: bool
-
-
-class Started(NamedTuple):
-    """How an Open ended well.
-
-    Args:
-        session: the session.
-        seq: where its cursor starts.
-        recovered: whether it goes on from the resume that was asked for.
-        changes: changes of the subscription to be confirmed after this.
-    """
-
-    session: Session
-    seq: int
-    recovered: bool
-    changes: Sequence[int]
-
-
-class ResumePoint(NamedTuple):
-    """Where a session wants to go on from, and in which life of the log."""
-
-    epoch: str
-    seq: int
-
-
-def pack(number: int) -> bytes:
-    """A session's number as `Delivery.sessions` holds it."""
-    return number.to_bytes(4, "little")
 
 
 class Registry:
@@ -437,7 +282,7 @@ class Registry:
         """Whether the log has something that a cursor of the stream, or its head, could take now."""
         head = stream.head
         return head is not None and (
-            stream.heard > head or any(_can_take(session, head) for session in stream.behind)
+            stream.heard > head or any(can_take(session, head) for session in stream.behind)
         )
 
     @staticmethod
@@ -456,7 +301,7 @@ class Registry:
             stream.head_had_its_turn = True
             return head
         for index, session in enumerate(stream.behind):
-            if _can_take(session, head):
+            if can_take(session, head):
                 stream.behind = stream.behind[index + 1 :] + stream.behind[: index + 1]
                 stream.head_had_its_turn = False
                 return session.position
