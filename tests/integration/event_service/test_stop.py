@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from harkara.event.v1 import delivery_service_pb2, emit_service_pb2, event_pb2
+from harkara_event_service.domain.registry import Registry
 from harkara_event_service.wiring import RULES
 from harkara_servicekit.settings import SettingsError
 
@@ -148,3 +149,31 @@ async def test_a_method_without_a_rule_is_refused_whoever_asks(
         call = running.calls.emit().Emit(emit_service_pb2.EmitRequest(), timeout=SECONDS)
 
         assert await call.code() is Code.PERMISSION_DENIED
+
+
+async def test_a_fault_in_the_cursors_ends_the_service_and_is_not_lived_with(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an event may have been passed without being sent, only a new start is sure of anything."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        async with running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running:
+            async with attached_edge(running.calls) as edge:
+                request = emit_service_pb2.EmitBatchRequest(events=emit_request().events)
+                await running.calls.emit().EmitBatch(request, timeout=SECONDS)
+                await edge.open(1, "user_1", types=[])
+                epoch = (await edge.opened(1)).epoch
+                monkeypatch.setattr(Registry, "apply_page", fail)
+
+                await edge.open(2, "user_1", after=0, epoch=epoch)
+
+                assert await edge.ended() is Code.UNAVAILABLE
+                assert edge.items[-1].HasField("drain")
+            await running.serving
+
+    with pytest.raises(ExceptionGroup) as ended:
+        await run()
+    assert ended.group_contains(ZeroDivisionError)

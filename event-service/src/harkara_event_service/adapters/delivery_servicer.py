@@ -89,22 +89,19 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         _log.info("edge_attached", edge=first.edge)
         pulse = _Pulse(loop)
         writing = asyncio.Lock()
-        tasks: list[asyncio.Task[None]] = []
+        writer = loop.create_task(self._write(outbox, context, writing))
+        tasks = [
+            loop.create_task(self._read(first, attachment, context, pulse)),
+            loop.create_task(pulse.watch()),
+            loop.create_task(self._watch_credential(self._caller.get())),
+        ]
         try:
-            # At once: by this the edge knows that somebody listens.
-            await context.write(pb.AttachResponse())
-            tasks += [
-                loop.create_task(self._read(first, attachment, context, pulse)),
-                loop.create_task(self._write(outbox, context, writing)),
-                loop.create_task(pulse.watch()),
-                loop.create_task(self._watch_credential(self._caller.get())),
-            ]
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([writer, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             self._delivering.detach(attachment)
-            await _cancel_between_writes(tasks, writing)
+            await _cancel_between_writes(tasks, writer, writing)
             self._metrics.deliveries_refused.inc(outbox.refused_count)
             _log.info("edge_detached", edge=first.edge, deliveries=outbox.delivered_count)
 
@@ -161,11 +158,14 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse],
         writing: asyncio.Lock,
     ) -> None:
-        """Write what is ready, and a tick after each silent second.
+        """Write a tick, then what is ready, and a tick after each silent second.
 
         Raises:
             StatusError: UNAVAILABLE once the drain, and all that stood before it, is written.
         """
+        # At once: by this the edge knows that somebody listens.
+        async with writing:
+            await context.write(pb.AttachResponse())
         while True:
             try:
                 async with asyncio.timeout(TICK_SECONDS):
@@ -222,19 +222,21 @@ class _Pulse:
                     raise _silent()
 
 
-async def _cancel_between_writes(tasks: Sequence[asyncio.Task[None]], writing: asyncio.Lock) -> None:
-    """Cancel a stream's tasks, but not in the middle of a write: gRPC could not send the status then.
+async def _cancel_between_writes(
+    tasks: Sequence[asyncio.Task[None]], writer: asyncio.Task[None], writing: asyncio.Lock
+) -> None:
+    """Cancel a stream's tasks, its writer not in the middle of a write: gRPC could not send the status then.
 
     A write that an edge which reads nothing holds up is cut after a second all the same.
     """
+    for task in tasks:
+        task.cancel()
     try:
         async with asyncio.timeout(TICK_SECONDS), writing:
-            for task in tasks:
-                task.cancel()
+            writer.cancel()
     except TimeoutError:
-        for task in tasks:
-            task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        writer.cancel()
+    await asyncio.gather(*tasks, writer, return_exceptions=True)
 
 
 def _silent() -> StatusError:
