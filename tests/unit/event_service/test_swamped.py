@@ -66,3 +66,16 @@ async def test_a_swamped_replica_stores_nothing_and_says_that_it_may_be_tried_ag
     assert refused.outcome is Failure.OVERLOADED
     assert after.outcome is Failure.BROKEN_CHAIN
     assert (await log.heads(["ada"])).by_user["ada"].last_seq == 0
+
+
+def test_sessions_whose_edge_takes_no_more_wait_for_that_edge_and_slow_nobody() -> None:
+    """An edge that froze with a tenth of all sessions stopped every Emit until it was taken for dead."""
+    registry = registry_with(2 * SWAMPED_SESSIONS, 0)
+    assert registry.is_swamped()
+    (edge,) = {session.attachment for stream in registry._streams.values() for session in stream.behind}
+
+    registry.fill(edge)
+    assert not registry.is_swamped()
+
+    registry.has_room(edge)
+    assert registry.is_swamped()

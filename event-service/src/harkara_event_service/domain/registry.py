@@ -455,15 +455,14 @@ class Registry:
         """Whether so many sessions wait for the log that new events should wait for them.
 
         A tenth of all, and `SWAMPED_SESSIONS` at least. Those that stand still or have their window full
-        wait for their own connection, and do not count.
+        wait for their own connection, and those whose edge's queue is full for that edge: they do not
+        count, for one slow connection or edge delays nobody else.
         """
         waiting = sum(
             1
             for stream in self._streams.values()
             for session in stream.behind
-            if session.state is State.BEHIND
-            and not session.stopped
-            and session.under_way_bytes < WINDOW_BYTES
+            if stream.head is not None and can_take(session, stream.head)
         )
         return waiting >= SWAMPED_SESSIONS and waiting * 10 > self.session_count
 
