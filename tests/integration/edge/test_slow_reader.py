@@ -70,6 +70,8 @@ async def test_a_paused_client_survives_a_re_attach(edge: Edge, events: TinyEven
     for _ in range(EVENTS):
         await events.emit("user_1", pad="x" * EVENT_BYTES)
     await wait_until_async(lambda: edge.metric("harkara_edge_pauses_total") == 1)
+    # The Open that pauses the cursor must have come; ended sooner, the stream takes it along.
+    await wait_until_async(lambda: events.opens == 2)
     assert edge.delivery.current is not None
     edge.delivery.current.end()
     await wait_until_async(lambda: events.opens == 3)
