@@ -43,7 +43,6 @@ _KINDS = {
     pb.PRINCIPAL_KIND_INTERNAL: CallerKind.INTERNAL,
 }
 
-
 _REFUSALS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 
@@ -112,10 +111,7 @@ class AuthServiceCredentials:
                 metadata=self._credential.metadata(),
             )
         except aio.AioRpcError as error:
-            if not is_caller_refused(error) and error.code() in {
-                grpc.StatusCode.UNAUTHENTICATED,
-                grpc.StatusCode.PERMISSION_DENIED,
-            }:
+            if error.code() in _REFUSALS and not is_caller_refused(error):
                 self._kept.pop(key, None)
                 raise CredentialRefusedError from None
             raise CredentialsUnavailableError(error.code().name) from None

@@ -174,7 +174,6 @@ class PartitionKeeper:
         return made
 
     async def _drop(self, connection: Connection, now: datetime) -> None:
-        attached = await self._attached(connection)
         needed = set(weeks_needed(now))
         attached = await self._attached(connection)
         for name, is_pending in attached.items():
