@@ -92,11 +92,20 @@ async def test_a_service_whose_postgres_goes_says_unavailable_and_comes_back_wit
         call.cancel()
 
 
+async def read_up_to(service: AuthService, version: int) -> None:
+    """Wait until the service has read its own change: a cut would end that read, and no idle connection."""
+    async with asyncio.timeout(SECONDS):
+        while await service.metric("user_change_version") < version:  # noqa: ASYNC110 - told by HTTP only.
+            await asyncio.sleep(0.005)
+
+
 async def test_connections_that_died_in_the_pool_are_replaced_unnoticed(postgres: Away) -> None:
     async with running_auth_service(postgres.settings) as service:
         await add(service, "user_1")
+        await read_up_to(service, 1)
         postgres.proxy.cut_all()
         assert await status_of(add(service, "user_2")) is grpc.StatusCode.OK
+        await read_up_to(service, 2)
         postgres.proxy.cut_all()
         assert (await service.authenticate(signed(user_claims("user_1")))).role == "shop"
         # Whichever call met the dead connection.
