@@ -18,7 +18,8 @@ def show(report: Report, title: str, console: Console) -> None:
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.caption = "CPU µs for each unit of work of the server processes; the wall clock is context only"
     table.add_column("work")
-    for heading in ("events/s", "frames", *SERVICES, "per"):
+    bare = any(row.bare_us is not None for row in report.rows)
+    for heading in ("events/s", "frames", *SERVICES, *(["bare send"] if bare else []), "per"):
         table.add_column(heading, justify="right")
     for row in report.rows:
         table.add_row(
@@ -26,9 +27,12 @@ def show(report: Report, title: str, console: Console) -> None:
             f"{row.rate:,.0f}",
             f"{row.delivered:,}",
             *(f"{row.cpu_us[service]:,.2f}" for service in SERVICES),
+            *([f"{row.bare_us:,.2f}"] if row.bare_us is not None else []),
             row.unit,
         )
     console.print(table)
+    if bare:
+        console.print("bare send: a program that does nothing but send such frames to as many sockets")
     if report.memory is not None:
         each = report.memory.bytes_each
         total = sum(each.values()) / 1000
@@ -36,10 +40,6 @@ def show(report: Report, title: str, console: Console) -> None:
         console.print(
             f"private memory of each of {report.memory.connections:,} idle connections:"
             f" {total:.1f} kB ({parts})"
-        )
-    if report.bare_send_us is not None:
-        console.print(
-            f"a bare send() of one such frame by the system alone: {report.bare_send_us:.2f} µs in this run"
         )
     faults = sum(row.out_of_order for row in report.rows)
     console.print(
@@ -55,6 +55,5 @@ def as_json(report: Report, name: str) -> str:
             "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
             "rows": [{**asdict(row), "events_per_second": row.rate} for row in report.rows],
             "memory": asdict(report.memory) if report.memory is not None else None,
-            "bare_send_us": report.bare_send_us,
         }
     )

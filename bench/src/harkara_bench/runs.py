@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grpc import aio
 from harkara.event.v1.event_pb2 import EventDraft
@@ -36,6 +36,8 @@ class Row:
         cpu_us: CPU microseconds of each service, for each unit of work.
         unit: what that unit is: an event, or a delivered message.
         out_of_order: frames that did not carry their socket's next seq; anything but 0 is a fault.
+        bare_us: of `fanout`, CPU microseconds that a program takes which does nothing but send such frames to
+            as many sockets, for each message: the floor of this machine in this hour.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Row:
     cpu_us: dict[str, float]
     unit: str
     out_of_order: int
+    bare_us: float | None = None
 
     @property
     def rate(self) -> float:
@@ -72,12 +75,10 @@ class Report:
     Args:
         rows: one for each measurement.
         memory: of `fanout`, what idle connections hold.
-        bare_send_us: of `fanout`, CPU microseconds of the system alone for one send of such a frame.
     """
 
     rows: Sequence[Row]
     memory: Memory | None = None
-    bare_send_us: float | None = None
 
 
 _Work = Callable[[Sequence[EventDraft]], Coroutine[None, None, None]]
@@ -182,8 +183,6 @@ async def fanout(target: Target, mint: Mint, say: Say, *, sockets: int, events: 
         {service: (private_bytes(target, service) - value) / sockets for service, value in before.items()},
     )
     await warm.close()
-    say("a bare send, for comparison")
-    bare_send_us = await asyncio.to_thread(send_cost_us, sockets, FRAME_BYTES)
     rows: list[Row] = []
     try:
         async with aio.insecure_channel(target.emit_target) as channel:
@@ -194,7 +193,8 @@ async def fanout(target: Target, mint: Mint, say: Say, *, sockets: int, events: 
                 say(name)
                 work = _one_by_one(emitter, crowd, drafts([user_id], events), size, seen)
                 row, seen = await _measure(target, crowd, seen, _Plan(name, events, sockets, "message"), work)
-                rows.append(row)
+                bare_us = await asyncio.to_thread(send_cost_us, sockets, size * FRAME_BYTES)
+                rows.append(replace(row, bare_us=bare_us / size))
     finally:
         await crowd.close()
-    return Report(rows, memory, bare_send_us)
+    return Report(rows, memory)

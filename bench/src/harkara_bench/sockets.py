@@ -1,8 +1,8 @@
 """Many WebSocket clients in one cheap process of their own: they count, and check the order.
 
 Not a client to copy: it parses as little as a count needs, since it shares its cores with the mesh.
-It speaks to its parent over a pipe: "ready N" once every socket is open and subscribed, then
-"got N last MS" for each "want N", and "quit" ends it.
+It speaks to its parent over a pipe, a line each: the job; an answer once every socket is open and
+subscribed; then for each number of events an answer once so many were seen. The end of the pipe ends it.
 """
 
 from __future__ import annotations
