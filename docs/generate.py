@@ -20,6 +20,10 @@ from types import ModuleType
 from typing import Any, Final, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
 from harkara_auth_service.domain.access import RPC_RULES as AUTH_RULES
 from harkara_auth_service.domain.token_rules import PrincipalKind
 from harkara_auth_service.domain.users import Principal, Role
@@ -29,9 +33,6 @@ from harkara_event_service.ports import Caller, CallerKind
 from harkara_event_service.wiring import RULES as EVENT_RULES
 from harkara_query_service.domain.access import PUBLIC, READS, Reach, reach
 from harkara_servicekit.settings import ServiceSettings
-from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
-from pydantic.fields import FieldInfo
 
 DOCS: Final = Path(__file__).resolve().parent
 SERVICES: Final = ("edge", "event-service", "auth-service", "query-service")

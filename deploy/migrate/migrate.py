@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psycopg
+
 from harkara_schema.logins import LOGINS, make_logins
 from harkara_schema.migrate import SchemaError, migrate
 

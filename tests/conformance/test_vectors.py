@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harkara_catalogue import LEVELS, Catalogue, check_data, data_schema, event_schema
-from harkara_catalogue.shapes import ArrayShape, ObjectShape, Scalar, Shape
 from jsonschema import Draft202012Validator
 
+from harkara_catalogue import LEVELS, Catalogue, check_data, data_schema, event_schema
+from harkara_catalogue.shapes import ArrayShape, ObjectShape, Scalar, Shape
 from tests.support.reference_vectors import load_vectors
 
 CATALOGUE = Catalogue.reference()

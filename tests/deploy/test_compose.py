@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from harkara_schema.logins import LOGINS
-from harkara_servicekit.settings import ServiceSettings
 
 from docs.generate import SERVICES, settings_class, settings_of
+from harkara_schema.logins import LOGINS
+from harkara_servicekit.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"

@@ -12,14 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 import yaml
-from harkara_cli.data_dir import DataDir
-from harkara_schema.logins import LOGINS
-from harkara_schema.version import require_current
-from harkara_servicekit.settings import read_secret_file
 from psycopg import sql
 
 from deploy.make_secrets import make_secrets
 from deploy.migrate.migrate import main, prepare
+from harkara_cli.data_dir import DataDir
+from harkara_schema.logins import LOGINS
+from harkara_schema.version import require_current
+from harkara_servicekit.settings import read_secret_file
 from tests.support.postgres import Database
 
 ROOT = Path(__file__).resolve().parents[2]

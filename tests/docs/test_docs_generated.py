@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from harkara_catalogue import Catalogue, catalogue_markdown, codes_markdown
-from harkara_servicekit.settings import ServiceSettings
 
 from docs import generate
+from harkara_catalogue import Catalogue, catalogue_markdown, codes_markdown
+from harkara_servicekit.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

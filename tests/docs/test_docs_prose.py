@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import typer
+
+from docs import generate
 from harkara_cli.main import build_app
 from harkara_edge.domain import messages, replies
 from harkara_event_service.domain.event import Event, NumberedEvent, client_text
-
-from docs import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from harkara.event.v1 import event_pb2
 
+from harkara.event.v1 import event_pb2
 from tests.support.mesh import Mesh
 from tests.support.plain_client import connected
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from harkara.event.v1 import event_pb2
 
+from harkara.event.v1 import event_pb2
 from tests.support.mesh import Mesh
 from tests.support.plain_client import listening
 from tests.support.reference_vectors import load_vectors

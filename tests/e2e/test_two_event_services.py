@@ -14,11 +14,11 @@ from pathlib import Path
 import grpc
 import psycopg
 import pytest
+
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2_grpc as pb_grpc
 from harkara.event.v1 import event_pb2
 from harkara_cli.data_dir import DataDir
-
 from tests.support.mesh import Mesh, bearer
 
 EMITTERS, USERS, EVENTS_EACH = 200, 20, 10

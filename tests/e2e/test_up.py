@@ -19,9 +19,9 @@ import jwt
 import psutil
 import psycopg
 import pytest
+
 from harkara_cli.main import main
 from harkara_cli.ports import free_port
-
 from tests.support.processes import family_of, is_gone, wait_until_gone
 from tests.support.waiting import wait_until
 

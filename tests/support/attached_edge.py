@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 from grpc import aio
-from harkara.event.v1 import delivery_service_pb2 as pb
 
+from harkara.event.v1 import delivery_service_pb2 as pb
 from tests.support.event_service import EDGE, Listening
 from tests.support.registry_desk import unpacked
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import httpx
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pydantic import SecretStr
+
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from harkara.auth.v1.user_service_pb2_grpc import UserServiceStub
 from harkara_auth_service.settings import AuthServiceSettings
 from harkara_auth_service.wiring import Bound, serve
-from pydantic import SecretStr
-
 from tests.support.auth_tokens import OWN_KEY, internal_claims, signed, write_own_key
 from tests.support.channels import open_channel_as
 

@@ -17,7 +17,6 @@ from harkara_event_service.domain.event import NumberedEvent
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
 from harkara_event_service.service import READS_AT_ONCE, Delivering, OpenRequest
-
 from tests.support.delivery import Advanced, Delivered, Disconnected, Item, Opened, RecordedOutbox, Subscribed
 from tests.support.told_log import EPOCH, LARGE, SMALL, Asked, LoopWithoutWaiting, ToldLog
 

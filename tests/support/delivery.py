@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import PAGE_BYTES, Chain, DisconnectReason, EventLog, Heads, Outcome
-
 from tests.support.registry_desk import unpacked
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from harkara_edge.domain.commands import AddTypes, Moment, OpenCursor, Principal, RemoveTypes
 from harkara_edge.domain.errors import VerificationError
 from harkara_edge.domain.limits import Limits, UnsentTotal
@@ -14,7 +16,6 @@ from harkara_edge.domain.revocations import Revocation
 from harkara_edge.domain.session import Rules
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import Client, EdgeService
-from prometheus_client import CollectorRegistry
 
 TYPES = frozenset({"a", "b", "c"})
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from grpc import aio
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
 from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from harkara.auth.v1 import auth_service_pb2_grpc as auth_grpc
 from harkara.event.v1 import delivery_service_pb2_grpc as delivery_grpc
@@ -30,9 +33,6 @@ from harkara_event_service.settings import Settings
 from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
 from harkara_servicekit.grpc_server import Guard, bind, create_server
-from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
-
 from tests.support.channels import open_channel_as
 from tests.support.query_peers import AuthPeer
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from hypothesis import strategies as st
+
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_schema.partitions import ALPHABET, event_id_floor, to_ms
-from hypothesis import strategies as st
 
 _ID_TIME_CHARS = len("evt_") + 10
 

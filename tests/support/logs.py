@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from prometheus_client import CollectorRegistry
+
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import Chain, EventLog, Outcome, Stored
-from prometheus_client import CollectorRegistry
-
 from tests.support.events import MovableClock
 
 SOON = 20.0

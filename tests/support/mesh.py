@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import msgspec
+
 from harkara.auth.v1 import user_service_pb2, user_service_pb2_grpc
 from harkara.event.v1 import emit_service_pb2, emit_service_pb2_grpc, event_pb2
 from harkara_cli.data_dir import DataDir

@@ -14,10 +14,11 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
+
 from harkara_cli.embedded_postgres import EmbeddedPostgres
 from harkara_schema.migrate import migrate
 from harkara_schema.version import ROLES
-from psycopg import sql
 
 _PREFIX = "harkara-test-postgres-"
 _TEMPLATE = "migrated_template"

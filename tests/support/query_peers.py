@@ -16,6 +16,8 @@ from typing import Any
 import grpc
 import httpx
 from grpc import aio
+from pydantic import SecretStr
+
 from harkara.auth.v1 import auth_service_pb2 as auth
 from harkara.auth.v1 import auth_service_pb2_grpc
 from harkara.event.v1 import delivery_service_pb2 as delivery
@@ -23,7 +25,6 @@ from harkara.event.v1 import delivery_service_pb2_grpc
 from harkara_query_service.settings import QueryServiceSettings
 from harkara_query_service.wiring import Bound, serve
 from harkara_servicekit.grpc_server import bind, create_server
-from pydantic import SecretStr
 
 _NUMBERS = count()
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from harkara_event_service.domain.cursor import Attachment, ResumePoint, Session, State
 from harkara_event_service.domain.event import NumberedEvent
 from harkara_event_service.domain.registry import Registry
-
 from tests.support.events import make_event
 
 EPOCH = "first-life"

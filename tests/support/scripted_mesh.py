@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 from grpc import aio
+
 from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from harkara.auth.v1 import auth_service_pb2_grpc as auth_grpc
 from harkara.event.v1 import delivery_service_pb2 as pb

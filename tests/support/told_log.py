@@ -10,7 +10,6 @@ from typing import Any
 
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import PAGE_BYTES, Chain, Head, Heads, Outcome
-
 from tests.support.events import make_event
 
 EPOCH = "first-life"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from harkara_auth_service.settings import AuthServiceSettings
+from harkara_auth_service.wiring import serve
 from harkara_servicekit import logs
 from harkara_servicekit.runner import run
 from harkara_servicekit.settings import load
-
-from harkara_auth_service.settings import AuthServiceSettings
-from harkara_auth_service.wiring import serve
 
 
 def main() -> int:

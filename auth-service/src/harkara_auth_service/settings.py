@@ -7,10 +7,11 @@ from typing import Annotated, Self
 
 import httpx
 import psycopg
-from harkara_servicekit.settings import Address, GrpcSettings, is_loopback
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
+
+from harkara_servicekit.settings import Address, GrpcSettings, is_loopback
 
 
 def _checked_dsn(dsn: SecretStr) -> SecretStr:

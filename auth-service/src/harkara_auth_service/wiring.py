@@ -12,21 +12,9 @@ from typing import Any, Final
 
 import psycopg
 import structlog
-from harkara.auth.v1 import auth_service_pb2_grpc, user_service_pb2_grpc
-from harkara_schema.errors import SchemaError
-from harkara_schema.version import require_current_async
-from harkara_servicekit.grpc_server import (
-    Guard,
-    HealthBoard,
-    add_health_and_reflection,
-    bind,
-    create_server,
-    stop_within,
-)
-from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.settings import SettingsError, read_secret_file
 from prometheus_client import CollectorRegistry
 
+from harkara.auth.v1 import auth_service_pb2_grpc, user_service_pb2_grpc
 from harkara_auth_service.adapters import auth_servicer, user_servicer
 from harkara_auth_service.adapters.auth_servicer import AuthServicer
 from harkara_auth_service.adapters.change_listener import listen
@@ -48,6 +36,18 @@ from harkara_auth_service.service.lookups import UserLookups
 from harkara_auth_service.service.tokens import TokenVerifier
 from harkara_auth_service.service.user_keeping import UserKeeping
 from harkara_auth_service.settings import AuthServiceSettings
+from harkara_schema.errors import SchemaError
+from harkara_schema.version import require_current_async
+from harkara_servicekit.grpc_server import (
+    Guard,
+    HealthBoard,
+    add_health_and_reflection,
+    bind,
+    create_server,
+    stop_within,
+)
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.settings import SettingsError, read_secret_file
 
 HEALTH_SECONDS: Final = 0.1
 DRAIN_SECONDS: Final = 3.0

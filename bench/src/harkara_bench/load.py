@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from grpc import aio
+from ulid import ULID
+
 from harkara.auth.v1 import user_service_pb2, user_service_pb2_grpc
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2_grpc as pb_grpc
 from harkara.event.v1 import event_pb2
-from ulid import ULID
-
 from harkara_bench.target import Target
 
 FRAME_BYTES = 370

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 
 from grpc import aio
-from harkara.event.v1.event_pb2 import EventDraft
 
+from harkara.event.v1.event_pb2 import EventDraft
 from harkara_bench.baseline import send_cost_us
 from harkara_bench.crowd import Crowd
 from harkara_bench.load import FRAME_BYTES, Emitter, add_users, drafts

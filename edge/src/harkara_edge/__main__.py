@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 import uvloop
-from harkara_servicekit import logs, runner
-from harkara_servicekit.settings import load
 
 from harkara_edge.settings import EdgeSettings
 from harkara_edge.wiring import serve
+from harkara_servicekit import logs, runner
+from harkara_servicekit.settings import load
 
 
 def main() -> int:

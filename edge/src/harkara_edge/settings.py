@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from harkara_servicekit.origins import OriginRule
-from harkara_servicekit.settings import Address, ServiceSettings
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from harkara_edge.domain.limits import Limits
+from harkara_servicekit.origins import OriginRule
+from harkara_servicekit.settings import Address, ServiceSettings
 
 
 def _checked_origins(text: str) -> str:

@@ -12,14 +12,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harkara_catalogue import CatalogueFileError, load_catalogue
-from harkara_servicekit.credential import Credential
-from harkara_servicekit.grpc_client import open_channel
-from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.origins import OriginRule
-from harkara_servicekit.settings import SettingsError
 from prometheus_client import CollectorRegistry
 
+from harkara_catalogue import CatalogueFileError, load_catalogue
 from harkara_edge.adapters.auth_client import AuthClient
 from harkara_edge.adapters.event_stream import AttachStream
 from harkara_edge.adapters.socket_server import Listening, SocketServer
@@ -29,6 +24,11 @@ from harkara_edge.domain.session import Rules
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService
 from harkara_edge.settings import EdgeSettings
+from harkara_servicekit.credential import Credential
+from harkara_servicekit.grpc_client import open_channel
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.origins import OriginRule
+from harkara_servicekit.settings import SettingsError
 
 FILES_BESIDES_SOCKETS: Final = 128
 

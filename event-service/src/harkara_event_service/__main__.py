@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from harkara_servicekit import logs, runner
-from harkara_servicekit.settings import load
-
 from harkara_event_service.settings import Settings
 from harkara_event_service.wiring import serve
+from harkara_servicekit import logs, runner
+from harkara_servicekit.settings import load
 
 
 def main() -> int:

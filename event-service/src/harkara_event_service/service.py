@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from harkara_catalogue.event_types import Catalogue
 
+from harkara_catalogue.event_types import Catalogue
 from harkara_event_service.domain.acceptance import Draft, Emitter, Fault, accept
 from harkara_event_service.domain.cursor import Attachment, ResumePoint, Session, State
 from harkara_event_service.domain.event import Event, NumberedEvent, client_text

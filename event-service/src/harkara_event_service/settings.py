@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harkara_servicekit.settings import Address, GrpcSettings
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
+
+from harkara_servicekit.settings import Address, GrpcSettings
 
 
 class Settings(GrpcSettings):

@@ -12,18 +12,11 @@ from datetime import timedelta
 import grpc
 import psycopg
 import structlog
-from harkara.event.v1 import delivery_service_pb2_grpc, emit_service_pb2_grpc
-from harkara_catalogue import Catalogue, CatalogueFileError, load_catalogue
-from harkara_schema.errors import SchemaError
-from harkara_servicekit import grpc_server
-from harkara_servicekit.credential import Credential
-from harkara_servicekit.grpc_client import open_channel
-from harkara_servicekit.grpc_server import Guard, StatusError
-from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.settings import SettingsError
 from prometheus_client import CollectorRegistry
 from ulid import ULID
 
+from harkara.event.v1 import delivery_service_pb2_grpc, emit_service_pb2_grpc
+from harkara_catalogue import Catalogue, CatalogueFileError, load_catalogue
 from harkara_event_service.adapters.credentials import AuthServiceCredentials, utc_now
 from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
 from harkara_event_service.adapters.emit_servicer import EmitServicer
@@ -40,6 +33,13 @@ from harkara_event_service.ports import (
 )
 from harkara_event_service.service import Delivering, Emitting
 from harkara_event_service.settings import Settings
+from harkara_schema.errors import SchemaError
+from harkara_servicekit import grpc_server
+from harkara_servicekit.credential import Credential
+from harkara_servicekit.grpc_client import open_channel
+from harkara_servicekit.grpc_server import Guard, StatusError
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.settings import SettingsError
 
 _log = structlog.get_logger()
 

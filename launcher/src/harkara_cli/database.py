@@ -1,12 +1,12 @@
 """Makes a mesh's database ready on a Postgres that runs: its tables, and a login for each service."""
 
 import psycopg
-from harkara_schema.logins import LOGINS, make_logins
 from psycopg import sql
 
 from harkara_cli.data_dir import DataDir
 from harkara_cli.embedded_postgres import EmbeddedPostgres
 from harkara_cli.errors import CliError
+from harkara_schema.logins import LOGINS, make_logins
 
 DATABASE = "harkara"
 

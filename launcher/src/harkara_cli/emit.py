@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2_grpc as pb_grpc
 from harkara.event.v1 import event_pb2
-
 from harkara_cli.calls import Caller
 from harkara_cli.errors import MisuseError
 

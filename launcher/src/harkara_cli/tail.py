@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from harkara_catalogue.codes import CLOSE_CODES, ClientAction
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from harkara_catalogue.codes import CLOSE_CODES, ClientAction
 from harkara_cli.errors import CliError, MisuseError
 
 _OPEN_SECONDS = 10

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from harkara.auth.v1 import user_service_pb2 as pb
 from harkara.auth.v1 import user_service_pb2_grpc as pb_grpc
-
 from harkara_cli.calls import Caller
 
 PAGE = 10_000

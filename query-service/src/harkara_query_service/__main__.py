@@ -2,11 +2,10 @@
 
 import sys
 
-from harkara_servicekit import logs, runner
-from harkara_servicekit.settings import load
-
 from harkara_query_service.settings import QueryServiceSettings
 from harkara_query_service.wiring import serve
+from harkara_servicekit import logs, runner
+from harkara_servicekit.settings import load
 
 
 def main() -> int:

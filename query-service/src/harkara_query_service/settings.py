@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from harkara_servicekit.origins import OriginRule
-from harkara_servicekit.settings import Address, ServiceSettings
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
+
+from harkara_servicekit.origins import OriginRule
+from harkara_servicekit.settings import Address, ServiceSettings
 
 
 def _targets(value: object) -> object:

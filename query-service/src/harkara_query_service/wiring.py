@@ -9,17 +9,9 @@ from datetime import UTC, datetime
 
 import psycopg
 import structlog
-from harkara_catalogue.catalogue_file import CatalogueFileError, load_catalogue
-from harkara_schema.errors import SchemaVersionError
-from harkara_schema.version import require_current_async
-from harkara_servicekit.credential import Credential
-from harkara_servicekit.grpc_client import open_channel
-from harkara_servicekit.http_server import HttpServer
-from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.origins import OriginRule
-from harkara_servicekit.settings import SettingsError, split_address
 from prometheus_client import CollectorRegistry
 
+from harkara_catalogue.catalogue_file import CatalogueFileError, load_catalogue
 from harkara_query_service.adapters.audit_log import StructlogAudit
 from harkara_query_service.adapters.auth_client import AuthClient
 from harkara_query_service.adapters.event_stats import EventStats
@@ -29,6 +21,14 @@ from harkara_query_service.adapters.routes import create_app
 from harkara_query_service.metrics import Metrics
 from harkara_query_service.service import QueryService
 from harkara_query_service.settings import QueryServiceSettings
+from harkara_schema.errors import SchemaVersionError
+from harkara_schema.version import require_current_async
+from harkara_servicekit.credential import Credential
+from harkara_servicekit.grpc_client import open_channel
+from harkara_servicekit.http_server import HttpServer
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.origins import OriginRule
+from harkara_servicekit.settings import SettingsError, split_address
 
 _SCHEMA_SECONDS = 5.0
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
+
 from harkara_auth_service.adapters.memory_users import MemoryUsers
 from harkara_auth_service.adapters.postgres_session import PostgresSession, open_engine
 from harkara_auth_service.adapters.postgres_users import PostgresUsers
@@ -21,8 +23,6 @@ from harkara_auth_service.domain.users import (
 )
 from harkara_auth_service.metrics import Metrics
 from harkara_auth_service.ports import UserDirectory
-from prometheus_client import CollectorRegistry
-
 from tests.support.postgres import Database
 
 FIRST = datetime(2026, 1, 1, 10, 20, 30, 123456, tzinfo=UTC)

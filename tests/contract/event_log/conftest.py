@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import Chain, EventLog, Outcome
-
 from tests.support.events import MovableClock
 from tests.support.logs import SOON, append, open_log
 

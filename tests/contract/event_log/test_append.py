@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from harkara_event_service.ports import Chain, Failure, Refusal, Stored
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harkara_event_service.ports import Chain, Failure, Refusal, Stored
 from tests.contract.event_log.conftest import LogUnderTest
 from tests.support.events import JSON_OBJECTS, fresh_event_id, make_event, make_events, stored_form, told
 from tests.support.logs import seqs

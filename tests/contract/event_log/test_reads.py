@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from harkara_event_service.ports import Head
 
+from harkara_event_service.ports import Head
 from tests.contract.event_log.conftest import LogUnderTest
 from tests.support.events import make_event, make_events, told
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from harkara_auth_service.settings import AuthServiceSettings
 
+from harkara_auth_service.settings import AuthServiceSettings
 from tests.support.auth_service import AuthService, auth_settings, running_auth_service
 from tests.support.postgres import Database
 

@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from harkara.auth.v1 import user_service_pb2 as users_pb
 from harkara.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from harkara.auth.v1.user_service_pb2_grpc import UserServiceStub
 from harkara_auth_service.settings import AuthServiceSettings
 from harkara_servicekit.grpc_client import open_channel
-
 from tests.support.auth_service import SECONDS, AuthService, running_auth_service
 from tests.support.auth_tokens import internal_claims, service_claims, signed, user_claims
 from tests.support.channels import open_channel_as

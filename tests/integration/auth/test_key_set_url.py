@@ -9,13 +9,13 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from grpc import aio
+from prometheus_client import CollectorRegistry
+
 from harkara.auth.v1 import user_service_pb2 as users_pb
 from harkara_auth_service.adapters.jwt_keys import JwtKeys, KeySetUrl
 from harkara_auth_service.domain.errors import KeysUnavailableError
 from harkara_auth_service.metrics import Metrics
 from harkara_auth_service.settings import AuthServiceSettings
-from prometheus_client import CollectorRegistry
-
 from tests.support.auth_service import SECONDS, running_auth_service
 from tests.support.auth_tokens import internal_claims, key_set, public_jwk, signed_by, user_claims
 from tests.support.waiting import wait_until_async

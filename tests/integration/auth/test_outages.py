@@ -11,10 +11,10 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc import aio
+
 from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from harkara.auth.v1 import user_service_pb2 as users_pb
 from harkara_auth_service.settings import AuthServiceSettings
-
 from tests.support.auth_service import SECONDS, AuthService, auth_settings, running_auth_service
 from tests.support.auth_tokens import service_claims, signed, user_claims
 from tests.support.cutting_proxy import CuttingProxy, Fault, cutting_proxy

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from harkara_auth_service.settings import AuthServiceSettings
 from harkara_auth_service.wiring import serve
 from harkara_servicekit.settings import SettingsError, load
-
 from tests.support.auth_service import auth_settings, running_auth_service
 from tests.support.postgres import Database
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import uvloop
+from prometheus_client import CollectorRegistry
+
 from harkara_edge.domain.commands import Moment
 from harkara_edge.settings import EdgeSettings
 from harkara_edge.wiring import Bound, serve
-from prometheus_client import CollectorRegistry
-
 from tests.support.raw_client import RawClient, message
 from tests.support.reference_client import ReferenceClient
 from tests.support.scripted_mesh import (

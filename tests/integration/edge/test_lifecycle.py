@@ -10,13 +10,13 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
+
 from harkara_edge.adapters import auth_client
 from harkara_edge.adapters.connection import Connection
 from harkara_edge.service import Client
 from harkara_edge.settings import EdgeSettings
 from harkara_edge.wiring import serve
 from harkara_servicekit.settings import SettingsError, load
-
 from tests.integration.edge.conftest import Edge
 from tests.support.raw_client import RawClient, request
 from tests.support.scripted_mesh import Attached, TinyEventService

@@ -6,9 +6,9 @@ from functools import partial
 
 import grpc
 import pytest
+
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara_edge.adapters import event_stream
-
 from tests.integration.edge.conftest import Edge
 from tests.support.scripted_mesh import (
     Attached,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from harkara.auth.v1 import auth_service_pb2 as auth_pb
 
+from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from tests.integration.edge.conftest import Edge
 from tests.support.scripted_mesh import Attached, TinyEventService
 from tests.support.waiting import wait_until_async

@@ -7,8 +7,8 @@ import re
 
 import grpc
 import pytest
-from harkara.event.v1 import delivery_service_pb2 as pb
 
+from harkara.event.v1 import delivery_service_pb2 as pb
 from tests.integration.edge.conftest import Edge
 from tests.support.reference_client import ReferenceClient
 from tests.support.scripted_mesh import (

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
-from harkara_event_service.ports import Head
 
+from harkara_event_service.ports import Head
 from tests.support.events import make_event
 from tests.support.logs import RecordedLog, append, open_log
 from tests.support.postgres import Database

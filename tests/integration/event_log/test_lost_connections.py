@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+
 from harkara_event_service.adapters import connections
 from harkara_event_service.ports import Chain, Failure, LogUnavailableError
-
 from tests.support.cutting_proxy import CuttingProxy, Fault, cutting_proxy
 from tests.support.events import make_event, make_events, told
 from tests.support.logs import RecordedLog, append, open_log, seqs

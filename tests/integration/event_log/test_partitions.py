@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
+
 from harkara_event_service.adapters import partition_keeper
 from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.partition_keeper import PartitionKeeper
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.ports import Head, Refusal
 from harkara_schema.partitions import Week, week_of, weeks_needed
-from prometheus_client import CollectorRegistry
-
 from tests.support.events import MovableClock, fresh_event_id, make_event, make_events
 from tests.support.logs import append, open_log, seqs
 from tests.support.postgres import Database

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
+
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
 from harkara_event_service.domain.event import NumberedEvent
 from harkara_event_service.ports import Chain, Failure, Refusal, Stored
-from prometheus_client import CollectorRegistry
-
 from tests.support.events import MovableClock, make_event, make_events, told
 from tests.support.logs import RecordedLog, append, open_log, seqs
 from tests.support.postgres import Database

@@ -6,10 +6,10 @@ import asyncio
 
 import psycopg
 import pytest
+
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.ports import Failure, Stored
 from harkara_schema.errors import SchemaVersionError
-
 from tests.support.events import make_event, make_events, told
 from tests.support.logs import append, open_log, seqs
 from tests.support.postgres import Database, running_postgres

@@ -7,11 +7,11 @@ import random
 
 import psycopg
 import pytest
+
 from harkara_event_service.adapters.connections import WRITER_SETTINGS, connect
 from harkara_event_service.adapters.log_statements import lock_users
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.ports import Stored
-
 from tests.support.events import make_event, make_events, told
 from tests.support.logs import RecordedLog, append, open_log, seqs
 from tests.support.postgres import Database

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import psycopg
 import pytest
-from harkara_event_service.adapters import wire_arrays
-from harkara_event_service.adapters.wire_arrays import WireArray
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 
+from harkara_event_service.adapters import wire_arrays
+from harkara_event_service.adapters.wire_arrays import WireArray
 from tests.support.postgres import Database
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

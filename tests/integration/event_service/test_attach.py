@@ -11,9 +11,9 @@ import grpc
 import psycopg
 import pytest
 import pytest_asyncio
+
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2, event_pb2
-
 from tests.support.attached_edge import (
     AttachedEdge,
     attached_edge,

@@ -10,12 +10,12 @@ from typing import Any
 
 import grpc
 import pytest
+
 from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from harkara.event.v1 import emit_service_pb2, event_pb2
 from harkara_event_service.adapters import delivery_servicer
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.ports import CredentialRefusedError, CredentialsUnavailableError
-
 from tests.support.attached_edge import attached_edge
 from tests.support.event_service import EDGE, ORDERS, Assembled, add_service, assembled_event_service
 from tests.support.events import MovableClock

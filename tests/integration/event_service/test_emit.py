@@ -11,9 +11,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
+
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import event_pb2
-
 from tests.support.event_service import EDGE, ORDERS, PERSON, Listening, add_service
 from tests.support.events import fresh_event_id
 

@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 import pytest
 from grpc import aio
+
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import event_pb2
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import Chain, Failure, Outcome
-
 from tests.support.event_service import (
     EDGE,
     ORDERS,

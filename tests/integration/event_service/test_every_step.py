@@ -14,11 +14,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
 from harkara_event_service.ports import Committed, Stored
-from prometheus_client import CollectorRegistry
-
 from tests.support.attached_edge import AttachedEdge, attached_edge
 from tests.support.delivery import SteppedLog
 from tests.support.event_service import Assembled, assembled_event_service

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara_event_service.adapters.attach_outbox import FULL_BYTES, AttachOutbox
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.ports import Committed
-
 from tests.support.attached_edge import AttachedEdge, attached_edge, open_command, written_command
 from tests.support.event_service import Assembled, assembled_event_service
 from tests.support.events import MovableClock, make_event

@@ -11,11 +11,11 @@ import httpx
 import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from harkara.event.v1 import delivery_service_pb2, emit_service_pb2, event_pb2
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.wiring import RULES
 from harkara_servicekit.settings import SettingsError
-
 from tests.support.attached_edge import attached_edge
 from tests.support.channels import open_channel_as
 from tests.support.event_service import ORDERS, Running, running_event_service

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harkara_cli.data_dir import ROOT
 
+from harkara_cli.data_dir import ROOT
 from tests.support.processes import family_of, wait_until_gone
 
 MAIN = """

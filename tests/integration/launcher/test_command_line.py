@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+
 from harkara_cli.data_dir import DataDir
 from harkara_cli.main import main
 

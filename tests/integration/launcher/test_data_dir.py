@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from harkara_cli import mesh_state
 from harkara_cli.data_dir import DataDir
 from harkara_cli.errors import CliError

@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+
 from harkara_cli.child_process import as_user
 from harkara_cli.data_dir import DataDir
 from harkara_cli.embedded_postgres import EmbeddedPostgres
 from harkara_cli.errors import PostgresError
 from harkara_cli.mesh import postgres_server
 from harkara_cli.postgres_binaries import PostgresBinaries, find_binaries
-
 from tests.support.processes import family_of, wait_until_gone
 
 QUICK = {"fsync": "off"}

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+
 from harkara_cli.addresses import choose_addresses
 from harkara_cli.errors import CliError
 from harkara_cli.ports import free_port, is_free, split_address

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from harkara_cli.child_process import spawn
 from harkara_cli.errors import CliError
 from harkara_cli.supervisor import Patience, Program, StartError, Supervisor
-
 from tests.support.processes import is_gone, wait_until_gone
 
 QUICK = Patience(first_wait=0.02, longest_wait=0.08, start_tries=3, start_seconds=20)

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
 from harkara_cli import tail as tail_module
 from harkara_cli.errors import CliError, MisuseError
 from harkara_cli.tail import Tail, TailOptions
-from websockets.asyncio.server import ServerConnection, serve
 
 Act = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
 

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from harkara_cli import mesh_state, users
 from harkara_cli.calls import connected
 from harkara_cli.data_dir import DataDir
 from harkara_cli.main import main
 from harkara_cli.mesh_state import MeshState
 from harkara_cli.users import Users
-
 from tests.support.auth_service import auth_settings, running_auth_service
 from tests.support.auth_tokens import OWN_KEY, write_own_key
 from tests.support.postgres import Database

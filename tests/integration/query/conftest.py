@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
-from harkara_schema.partitions import event_id_floor, to_ms
 
+from harkara_schema.partitions import event_id_floor, to_ms
 from tests.support.postgres import Database, PostgresServer
 from tests.support.query_peers import QueryMesh, running_query_service
 from tests.support.rows import insert_event

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from harkara_query_service.adapters import postgres_history as questions
-from harkara_schema.partitions import event_id_floor, to_ms
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 
+from harkara_query_service.adapters import postgres_history as questions
+from harkara_schema.partitions import event_id_floor, to_ms
 from tests.integration.query.conftest import LogPen
 
 NOW = datetime.now(UTC)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from harkara_query_service.adapters import auth_client
 from harkara_query_service.adapters.auth_client import AuthClient
 from harkara_query_service.adapters.event_stats import EventStats
@@ -13,7 +14,6 @@ from harkara_query_service.domain.access import Reader
 from harkara_query_service.domain.errors import UnauthenticatedError
 from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
-
 from tests.support.query_peers import (
     AuthPeer,
     EventPeer,

@@ -4,10 +4,10 @@ import asyncio
 
 import grpc
 import pytest
-from harkara.auth.v1 import auth_service_pb2 as auth
-from harkara_query_service.domain import access
 from structlog.testing import capture_logs
 
+from harkara.auth.v1 import auth_service_pb2 as auth
+from harkara_query_service.domain import access
 from tests.integration.query.conftest import LogPen
 from tests.support.query_peers import CREDENTIAL, QueryMesh
 

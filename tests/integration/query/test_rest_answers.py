@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from harkara_query_service.domain import access
 
+from harkara_query_service.domain import access
 from tests.integration.query.conftest import LogPen
 from tests.support.query_peers import QueryMesh
 from tests.support.reference_vectors import load_vectors

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from harkara_query_service.adapters.postgres_history import open_engine
-from harkara_query_service.wiring import serve
-from harkara_servicekit.settings import SettingsError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from harkara_query_service.adapters.postgres_history import open_engine
+from harkara_query_service.wiring import serve
+from harkara_servicekit.settings import SettingsError
 from tests.support.cutting_proxy import Fault, cutting_proxy
 from tests.support.postgres import Database
 from tests.support.query_peers import QueryMesh, query_settings, running_query_service

@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
+
 from harkara_schema import migrate as migrate_module
 from harkara_schema.errors import MigrationError, SchemaVersionError
 from harkara_schema.migrate import MigrationResult, migrate, new_epoch
@@ -21,8 +23,6 @@ from harkara_schema.version import (
     require_current,
     require_current_async,
 )
-from psycopg import sql
-
 from tests.integration.schema.conftest import FreshCluster
 from tests.support.postgres import Database, PostgresServer
 from tests.support.waiting import wait_until

@@ -8,6 +8,10 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from psycopg import sql
+from sqlalchemy import Engine, create_engine
+from sqlmodel import Session, select
+
 from harkara_schema.partitions import (
     Week,
     create_partition_sql,
@@ -17,10 +21,6 @@ from harkara_schema.partitions import (
 )
 from harkara_schema.tables import CommitBatch, EventLog, UserChangeHead, metadata
 from harkara_schema.version import ROLES, VERSION_TABLE
-from psycopg import sql
-from sqlalchemy import Engine, create_engine
-from sqlmodel import Session, select
-
 from tests.support.postgres import Database, PostgresServer
 from tests.support.rows import insert_event
 

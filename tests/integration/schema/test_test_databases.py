@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from harkara_schema.version import ROLES
 
+from harkara_schema.version import ROLES
 from tests.support.postgres import Database, PostgresServer, login_of
 
 

@@ -13,6 +13,8 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from structlog.testing import capture_logs
+
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1 import auth_service_pb2_grpc as pb_grpc
 from harkara_servicekit.grpc_client import is_caller_refused, open_channel
@@ -25,7 +27,6 @@ from harkara_servicekit.grpc_server import (
     create_server,
     stop_within,
 )
-from structlog.testing import capture_logs
 
 if TYPE_CHECKING:
     # Known to the type checker only.

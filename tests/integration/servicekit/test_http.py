@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from harkara_servicekit.http_server import HttpServer
-from harkara_servicekit.ops_http import OpsServer
-from harkara_servicekit.settings import split_address
 from prometheus_client import CollectorRegistry, Counter
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
+from harkara_servicekit.http_server import HttpServer
+from harkara_servicekit.ops_http import OpsServer
+from harkara_servicekit.settings import split_address
 
 SECONDS = 20
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from harkara_auth_service.domain.key_rules import BadKeysError, read_key_set, read_shared_key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harkara_auth_service.domain.key_rules import BadKeysError, read_key_set, read_shared_key
 from tests.support.auth_tokens import key_set, public_jwk
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())

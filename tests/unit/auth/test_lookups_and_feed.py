@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from harkara_auth_service.adapters.memory_users import MemoryUsers
 from harkara_auth_service.domain.errors import DirectoryUnavailableError, StoppingError
 from harkara_auth_service.domain.users import NewUser, Role
@@ -15,8 +17,6 @@ from harkara_auth_service.ports import ChangePage, Snapshot
 from harkara_auth_service.service import changes
 from harkara_auth_service.service.changes import ChangeFeed, Revocations
 from harkara_auth_service.service.lookups import Known, UserLookups
-from prometheus_client import CollectorRegistry
-
 from tests.support.waiting import wait_until_async
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara_auth_service.domain.errors import TokenFault, TokenRefusedError
 from harkara_auth_service.domain.token_rules import (
     Claims,
@@ -17,9 +20,6 @@ from harkara_auth_service.domain.token_rules import (
     judge_claims,
     take_apart,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.support.auth_tokens import OWN_KEY, handmade, hmac_of
 
 NOW = 1_800_000_000.0

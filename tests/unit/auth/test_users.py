@@ -3,6 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara.auth.v1 import auth_service_pb2, user_service_pb2
 from harkara_auth_service.domain.access import RPC_RULES
 from harkara_auth_service.domain.cache import BoundedCache
@@ -34,8 +37,6 @@ from harkara_auth_service.domain.users import (
     plan_removing,
     read_page,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 2, 1, tzinfo=UTC)

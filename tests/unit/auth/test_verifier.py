@@ -12,6 +12,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
 from harkara_auth_service.adapters.jwt_keys import JwtKeys
 from harkara_auth_service.adapters.watched_file import WatchedFile
 from harkara_auth_service.domain.errors import TokenFault, TokenRefusedError
@@ -19,10 +23,6 @@ from harkara_auth_service.domain.key_rules import MAX_KEY_SET_BYTES
 from harkara_auth_service.domain.token_rules import Claims, TokenRules
 from harkara_auth_service.metrics import Metrics
 from harkara_auth_service.service.tokens import TokenVerifier
-from hypothesis import example, given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
-
 from tests.support.auth_tokens import (
     OWN_KEY,
     PrivateKey,

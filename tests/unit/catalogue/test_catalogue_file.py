@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from harkara_catalogue import Catalogue, CatalogueFileError, EventType, check_data, load_catalogue
-from harkara_catalogue.shapes import ANY, BOOLEAN, NUMBER, STRING, ArrayShape, fields
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from harkara_catalogue import Catalogue, CatalogueFileError, EventType, check_data, load_catalogue
+from harkara_catalogue.shapes import ANY, BOOLEAN, NUMBER, STRING, ArrayShape, fields
 
 COUPON = {
     "level": "low",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 import pytest
+
 from harkara_catalogue import CLOSE_CODES, ERROR_CODES, GRPC_STATUS_NUMBERS, ClientAction
 
 STOP = ClientAction.STOP

@@ -6,6 +6,7 @@ import json
 from dataclasses import astuple
 
 import pytest
+
 from harkara_catalogue import MAX_DATA_BYTES, MAX_DATA_DEPTH, Catalogue, DataFault, check_data
 
 CATALOGUE = Catalogue.reference()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from harkara_catalogue import Catalogue, EventType, check_data
-from harkara_catalogue.shapes import ANY, BOOLEAN, NUMBER, STRING, ArrayShape, fields
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from harkara_catalogue import Catalogue, EventType, check_data
+from harkara_catalogue.shapes import ANY, BOOLEAN, NUMBER, STRING, ArrayShape, fields
 from tests.support.strict_json import may_be_data
 
 SHAPE = fields(

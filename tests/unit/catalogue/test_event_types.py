@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError
 from typing import Any, cast
 
 import pytest
+
 from harkara_catalogue import LEVELS, Catalogue, EventType
 from harkara_catalogue.shapes import NUMBER, fields
 

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from harkara_catalogue import Catalogue, EventType, check_data, data_schema, event_schema
-from harkara_catalogue.shapes import ANY, BOOLEAN, NUMBER, STRING, ArrayShape, Shape, fields
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+
+from harkara_catalogue import Catalogue, EventType, check_data, data_schema, event_schema
+from harkara_catalogue.shapes import ANY, BOOLEAN, NUMBER, STRING, ArrayShape, Shape, fields
 
 CATALOGUE = Catalogue.reference()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from markdown_it import MarkdownIt
+
 from harkara_catalogue import (
     CLOSE_CODES,
     ERROR_CODES,
@@ -11,7 +13,6 @@ from harkara_catalogue import (
     codes_markdown,
 )
 from harkara_catalogue.shapes import NUMBER, STRING, ArrayShape, fields
-from markdown_it import MarkdownIt
 
 
 def cells(text: str) -> list[list[str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from harkara_edge.domain.deadlines import Wheel
 from hypothesis import given
 from hypothesis import strategies as st
+
+from harkara_edge.domain.deadlines import Wheel
 
 WIDTH = 0.25
 

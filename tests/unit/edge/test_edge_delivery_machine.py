@@ -13,12 +13,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from harkara_edge.domain.commands import AddTypes, OpenCursor
-from harkara_edge.domain.limits import Limits
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from harkara_edge.domain.commands import AddTypes, OpenCursor
+from harkara_edge.domain.limits import Limits
 from tests.support.edge_fakes import Bench, FakeSocket, event
 
 CLIENTS = 2

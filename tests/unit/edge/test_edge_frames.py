@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from harkara_edge.domain.frames import text_frame
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
+
+from harkara_edge.domain.frames import text_frame
 
 
 def read(data: bytes) -> list[bytes]:

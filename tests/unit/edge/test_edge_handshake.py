@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harkara_edge.domain.handshake import PATH, refusal
 from harkara_servicekit.origins import OriginRule
 

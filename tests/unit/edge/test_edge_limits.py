@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from harkara_edge.domain.limits import Limits, SlidingCount, UnsentTotal
 from hypothesis import given
 from hypothesis import strategies as st
+
+from harkara_edge.domain.limits import Limits, SlidingCount, UnsentTotal
 
 WINDOW = 10.0
 

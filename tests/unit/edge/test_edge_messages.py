@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara_edge.domain import messages
 from harkara_edge.domain.commands import Resume
 from harkara_edge.domain.errors import BadMessageError
-from hypothesis import given
-from hypothesis import strategies as st
 
 REFUSED = {
     "nothing": "",

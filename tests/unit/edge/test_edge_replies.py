@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from harkara_catalogue.codes import ERROR_CODES
-from harkara_edge.domain import replies
 from hypothesis import given
 from hypothesis import strategies as st
+
+from harkara_catalogue.codes import ERROR_CODES
+from harkara_edge.domain import replies
 
 
 def test_a_time_is_shown_in_utc_to_the_millisecond() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+
 from harkara_edge.domain.commands import DisconnectReason, OpenCursor, RevocationReason
 from harkara_edge.domain.errors import TokenRefusedError, UserRefusedError, VerifierAwayError
 from harkara_edge.domain.limits import Limits
 from harkara_edge.domain.revocations import Revocation
-
 from tests.support.edge_fakes import Bench, event
 
 KB = 1024

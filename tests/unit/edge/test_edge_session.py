@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from harkara_edge.domain.commands import (
     Acknowledge,
     AddTypes,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from harkara_edge.domain.commands import AddTypes, RemoveTypes
-from harkara_edge.domain.subscription import Subscription, Types
 from hypothesis import given
 from hypothesis import strategies as st
+
+from harkara_edge.domain.commands import AddTypes, RemoveTypes
+from harkara_edge.domain.subscription import Subscription, Types
 
 
 def test_a_change_is_answered_when_it_is_in_force_with_what_was_wanted_then() -> None:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+
 from harkara_event_service.adapters.batch import Batch, Call, Share
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import Chain, Failure, Refusal, Stored
-
 from tests.support.events import make_event, make_events, stored_form, told
 
 LATER = 100.0

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from harkara_event_service.adapters.batch import Batch
 from harkara_event_service.adapters.group_commit import GroupCommit, QueueLimits, lane_of
 from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.domain.event import Event
 from harkara_event_service.ports import Chain, Failure, Outcome, Stored
-from prometheus_client import CollectorRegistry
-
 from tests.support.events import make_event, make_events
 from tests.support.logs import SOON
 

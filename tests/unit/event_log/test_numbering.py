@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from harkara_event_service.domain.numbering import number
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harkara_event_service.domain.numbering import number
 from tests.support.events import make_event
 
 USERS = st.lists(st.sampled_from(["Z", "a", "b", "-", "_", "user_10", "user_9"]), min_size=1, max_size=40)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from harkara_event_service.adapters.sqlstates import Verdict, judge, told
 from psycopg import errors
+
+from harkara_event_service.adapters.sqlstates import Verdict, judge, told
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara_catalogue.event_types import Catalogue
 from harkara_event_service.domain.acceptance import (
     EVENT_ID,
@@ -20,9 +23,6 @@ from harkara_event_service.domain.acceptance import (
 )
 from harkara_event_service.domain.event import Event
 from harkara_schema.partitions import event_id_floor, to_ms
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.support.events import JSON_OBJECTS
 
 NOW = datetime(2026, 1, 27, 10, 30, 0, 123_456, tzinfo=UTC)

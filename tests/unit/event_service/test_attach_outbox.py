@@ -6,12 +6,13 @@ import asyncio
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara_event_service.adapters.attach_outbox import FULL_BYTES, MESSAGE_BYTES, AttachOutbox
 from harkara_event_service.domain.cursor import pack
 from harkara_event_service.ports import DisconnectReason
-from hypothesis import given
-from hypothesis import strategies as st
 
 KIB = 1024
 

@@ -6,10 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from harkara_event_service.domain.event import NumberedEvent, client_text, iso_utc
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harkara_event_service.domain.event import NumberedEvent, client_text, iso_utc
 from tests.support.events import JSON_OBJECTS, make_event
 
 

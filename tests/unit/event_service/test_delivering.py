@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
+
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.cursor import Attachment, ResumePoint
 from harkara_event_service.domain.event import NumberedEvent
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
 from harkara_event_service.service import READ_EVENTS, READ_USERS, Delivering, OpenRequest
-
 from tests.support.delivery import (
     Advanced,
     Disconnected,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from harkara_event_service.domain.cursor import ResumePoint, State, pack
 
+from harkara_event_service.domain.cursor import ResumePoint, State, pack
 from tests.support.registry_desk import EPOCH, OTHER, USER, WANTED, Desk
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from harkara_event_service.domain.cursor import WINDOW_BYTES, Attachment, State, pack
 
+from harkara_event_service.domain.cursor import WINDOW_BYTES, Attachment, State, pack
 from tests.support.registry_desk import OTHER, USER, WANTED, Desk
 
 

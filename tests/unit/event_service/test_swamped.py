@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+
 from harkara_catalogue import Catalogue
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.acceptance import Draft, Emitter

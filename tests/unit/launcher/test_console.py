@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from harkara_cli.console import LogWriter
 from harkara_cli.tail import as_line
 

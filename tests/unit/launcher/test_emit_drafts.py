@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara.event.v1 import event_pb2
 from harkara_cli.emit import BATCH, draft, drafts_in
 from harkara_cli.errors import MisuseError
-from hypothesis import given
-from hypothesis import strategies as st
 
 json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from harkara_cli.addresses import Addresses, connectable, joined
 from harkara_cli.data_dir import DataDir
 from harkara_cli.mesh import Mesh

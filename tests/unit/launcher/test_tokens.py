@@ -5,9 +5,10 @@ import time
 
 import jwt
 import pytest
-from harkara_cli.tokens import DAY_SECONDS, USER_ID, Minter
 from hypothesis import given
 from hypothesis import strategies as st
+
+from harkara_cli.tokens import DAY_SECONDS, USER_ID, Minter
 
 KEY = bytes(range(32))
 NOW = int(time.time())

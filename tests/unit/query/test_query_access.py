@@ -3,14 +3,15 @@
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
 from harkara_query_service.adapters.routes import create_app
 from harkara_query_service.domain import access
 from harkara_query_service.domain.access import Reach, Reader, Verdict, judge, reach
 from harkara_query_service.metrics import Metrics
 from harkara_servicekit.origins import OriginRule
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 OWN_PATHS = (access.EVENT, access.USER_EVENTS)
 STAFF_PATHS = (access.STATS, access.SUMMARY, access.CRITICAL_EVENTS)

@@ -4,6 +4,9 @@ import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara_catalogue.codes import ERROR_CODES
 from harkara_query_service.adapters import answers
 from harkara_query_service.domain import errors
@@ -11,8 +14,6 @@ from harkara_query_service.domain.counts import summarise
 from harkara_query_service.domain.events import StoredEvent
 from harkara_query_service.domain.paging import HistoryPage
 from harkara_query_service.service import History
-from hypothesis import given
-from hypothesis import strategies as st
 
 EVENT = StoredEvent(
     event_id="evt_01KG0A5XQ8ZJ3N5R7T9VWXYZ01",

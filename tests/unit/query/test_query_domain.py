@@ -3,11 +3,12 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara_query_service.domain.counts import DayCount, ReplicaStats, summarise, unite
 from harkara_query_service.domain.events import is_event_id, is_user_id
 from harkara_query_service.domain.windows import utc_text
-from hypothesis import given
-from hypothesis import strategies as st
 
 DAY = date(2026, 1, 27)
 NOW = datetime(2026, 1, 27, 10, 30, tzinfo=UTC)

@@ -5,12 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harkara_query_service.domain.errors import BadParameterError, UnknownTypeError
 from harkara_query_service.domain.paging import LIMIT, HistoryPage, read_history_page
 from harkara_query_service.domain.parameters import MAX_INTEGER, split_query
 from harkara_query_service.domain.windows import CriticalWindow, read_critical_window, read_day
-from hypothesis import given
-from hypothesis import strategies as st
 
 TYPES = frozenset({"order_created", "payment_failed"})
 NOW = datetime(2026, 1, 27, 23, 30, tzinfo=UTC)

@@ -1,6 +1,7 @@
 """The query-service's settings: from the environment, checked whole."""
 
 import pytest
+
 from harkara_query_service.settings import QueryServiceSettings
 from harkara_servicekit.settings import load
 

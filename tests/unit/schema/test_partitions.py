@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
 from harkara_schema.partitions import (
     ALPHABET,
     LAST_MS,
@@ -16,8 +19,6 @@ from harkara_schema.partitions import (
     weeks_between,
     weeks_needed,
 )
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
 
 WEEK_MS = 7 * 86_400_000
 moments = st.integers(0, LAST_MS)

@@ -3,6 +3,7 @@
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+
 from harkara_schema.errors import SchemaError, SchemaVersionError
 from harkara_schema.version import HEAD_REVISION, check_revision
 

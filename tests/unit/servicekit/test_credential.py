@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from harkara_servicekit import credential as module
 from harkara_servicekit.credential import Credential
 from harkara_servicekit.settings import SettingsError

@@ -1,6 +1,7 @@
 """Whose web pages may speak to a service."""
 
 import pytest
+
 from harkara_servicekit.origins import OriginRule
 
 

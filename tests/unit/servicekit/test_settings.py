@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
+
 from harkara_servicekit.settings import (
     Address,
     GrpcSettings,
@@ -12,10 +17,6 @@ from harkara_servicekit.settings import (
     read_secret_file,
     split_address,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
 
 PREFIX = "HARKARA_SAMPLE_"
 

@@ -8,9 +8,9 @@ from typing import Any, Final, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
+
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1 import auth_service_pb2_grpc as rpc
-
 from harkara_auth_service.adapters.statuses import as_status
 from harkara_auth_service.domain.token_rules import PrincipalKind
 from harkara_auth_service.domain.users import ChangeReason, Principal

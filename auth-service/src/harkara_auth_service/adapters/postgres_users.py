@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from harkara_schema.tables import AppUser, UserChangeHead
-from harkara_schema.tables import UserChange as UserChangeRow
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -54,6 +52,8 @@ from harkara_auth_service.domain.users import (
     plan_removing,
 )
 from harkara_auth_service.ports import Changed, ChangePage, Snapshot
+from harkara_schema.tables import AppUser, UserChangeHead
+from harkara_schema.tables import UserChange as UserChangeRow
 
 CHANGES_CHANNEL: Final = "harkara_user_change"
 """Notified by every transaction that changes users, when it commits."""

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Final
 
 import grpc
-from harkara_servicekit.grpc_server import StatusError
 
 from harkara_auth_service.domain.errors import (
     AuthError,
@@ -20,6 +19,7 @@ from harkara_auth_service.domain.errors import (
     UnknownUsersError,
     UserRefusedError,
 )
+from harkara_servicekit.grpc_server import StatusError
 
 _TABLE: Final[tuple[tuple[type[AuthError], grpc.StatusCode, str | None], ...]] = (
     (TokenRefusedError, grpc.StatusCode.UNAUTHENTICATED, "the token is not valid"),

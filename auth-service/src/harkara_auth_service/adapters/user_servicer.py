@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
+
 from harkara.auth.v1 import user_service_pb2 as pb
 from harkara.auth.v1 import user_service_pb2_grpc as rpc
-
 from harkara_auth_service.adapters.statuses import as_status
 from harkara_auth_service.domain.errors import InvalidRequestError
 from harkara_auth_service.domain.users import NewUser, Principal, Role, User, UserStatus

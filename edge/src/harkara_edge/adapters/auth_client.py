@@ -19,14 +19,14 @@ from typing import Final
 import grpc
 import structlog
 from grpc import aio
+
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1.auth_service_pb2_grpc import AuthServiceStub
-from harkara_servicekit.credential import Credential
-
 from harkara_edge.domain.commands import Principal, RevocationReason
 from harkara_edge.domain.errors import TokenRefusedError, UserRefusedError, VerifierAwayError
 from harkara_edge.domain.revocations import Revocation
 from harkara_edge.metrics import Metrics
+from harkara_servicekit.credential import Credential
 
 DEADLINE_SECONDS: Final = 3.0
 QUEUE_SECONDS: Final = 10.0

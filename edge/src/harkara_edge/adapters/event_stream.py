@@ -21,13 +21,13 @@ from typing import Final
 import grpc
 import structlog
 from grpc import aio
+
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1.delivery_service_pb2_grpc import DeliveryServiceStub
-from harkara_servicekit.credential import Credential
-
 from harkara_edge.domain.commands import AddTypes, DisconnectReason, OpenCursor, RemoveTypes
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService
+from harkara_servicekit.credential import Credential
 
 MAX_MESSAGE_BYTES: Final = 900 * 1024
 """Of one message, by an estimate from above; the contract allows 1 MiB."""

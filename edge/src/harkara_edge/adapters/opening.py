@@ -12,12 +12,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from harkara_servicekit.origins import OriginRule
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from harkara_edge.adapters.frame_parser import SILENT
 from harkara_edge.domain.handshake import refusal
+from harkara_servicekit.origins import OriginRule
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 END_OF_HEAD: Final = b"\r\n\r\n"

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from harkara_servicekit.origins import OriginRule
-from harkara_servicekit.settings import split_address
 
 from harkara_edge.adapters.connection import Connection, Room
 from harkara_edge.adapters.frame_parser import FrameParsers
@@ -22,6 +20,8 @@ from harkara_edge.domain.deadlines import Wheel
 from harkara_edge.domain.limits import Limits, UnsentTotal
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService
+from harkara_servicekit.origins import OriginRule
+from harkara_servicekit.settings import split_address
 
 BACKLOG: Final = 4_096
 SEND_BUFFER_BYTES: Final = 64 * 1024

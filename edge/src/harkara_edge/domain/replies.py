@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
+
 from harkara_catalogue.codes import ERROR_CODES
 
 _encode = msgspec.json.Encoder().encode

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from harkara.event.v1 import delivery_service_pb2 as pb
-
 from harkara_event_service.ports import DisconnectReason
 
 FULL_BYTES = 8 * 1024 * 1024

@@ -17,12 +17,10 @@ from fnmatch import fnmatchcase
 import grpc
 import structlog
 from grpc import aio
+
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1 import auth_service_pb2_grpc as pb_grpc
 from harkara_catalogue.event_types import Catalogue
-from harkara_servicekit.credential import Credential
-from harkara_servicekit.grpc_client import is_caller_refused
-
 from harkara_event_service.domain.acceptance import Emitter
 from harkara_event_service.ports import (
     Caller,
@@ -30,6 +28,8 @@ from harkara_event_service.ports import (
     CredentialRefusedError,
     CredentialsUnavailableError,
 )
+from harkara_servicekit.credential import Credential
+from harkara_servicekit.grpc_client import is_caller_refused
 
 _log = structlog.get_logger()
 

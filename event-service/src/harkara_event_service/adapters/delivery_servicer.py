@@ -13,16 +13,16 @@ from typing import Any
 import grpc
 import structlog
 from grpc import aio
+
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1 import delivery_service_pb2_grpc as pb_grpc
-from harkara_servicekit.grpc_server import END_OF_STREAM, StatusError
-
 from harkara_event_service.adapters.attach_outbox import AttachOutbox
 from harkara_event_service.domain.acceptance import USER_ID
 from harkara_event_service.domain.cursor import Attachment, ResumePoint
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import Caller
 from harkara_event_service.service import Delivering, OpenRequest
+from harkara_servicekit.grpc_server import END_OF_STREAM, StatusError
 
 _log = structlog.get_logger()
 

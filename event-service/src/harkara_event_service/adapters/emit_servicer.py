@@ -10,11 +10,10 @@ from typing import Any, cast
 
 import grpc
 from grpc import aio
+
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2_grpc as pb_grpc
 from harkara.event.v1 import event_pb2
-from harkara_servicekit.grpc_server import END_OF_STREAM, StatusError
-
 from harkara_event_service.domain.acceptance import (
     MAX_BATCH_BYTES,
     MAX_BATCH_EVENTS,
@@ -28,6 +27,7 @@ from harkara_event_service.domain.event import Event
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import Caller, Chain, Failure, Refusal, Stored
 from harkara_event_service.service import Answer, Emitting
+from harkara_servicekit.grpc_server import END_OF_STREAM, StatusError
 
 DEFAULT_DEADLINE_SECONDS = 10.0
 _ANSWER_SECONDS = 0.1

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from harkara_schema.partitions import event_id_floor, to_ms
-
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import (
     PAGE_BYTES,
@@ -21,6 +19,7 @@ from harkara_event_service.ports import (
     Refusal,
     Stored,
 )
+from harkara_schema.partitions import event_id_floor, to_ms
 
 _LATE_IDS = timedelta(days=7)
 

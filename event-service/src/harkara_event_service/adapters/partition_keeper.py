@@ -17,6 +17,11 @@ from typing import LiteralString
 
 import psycopg
 import structlog
+from psycopg import sql
+
+from harkara_event_service.adapters import sqlstates
+from harkara_event_service.adapters.connections import Connection, connect
+from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_schema.partitions import (
     LAST_MS,
     Week,
@@ -26,11 +31,6 @@ from harkara_schema.partitions import (
     week_of_partition,
     weeks_needed,
 )
-from psycopg import sql
-
-from harkara_event_service.adapters import sqlstates
-from harkara_event_service.adapters.connections import Connection, connect
-from harkara_event_service.adapters.log_metrics import LogMetrics
 
 _log = structlog.get_logger()
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from harkara_schema.partitions import event_id_floor, to_ms
-from harkara_schema.version import require_current_async
 from prometheus_client import CollectorRegistry
 
 from harkara_event_service.adapters.batch_writer import BatchWriter
@@ -24,6 +22,8 @@ from harkara_event_service.adapters.log_reads import LogReads
 from harkara_event_service.adapters.partition_keeper import LATE_IDS, PartitionKeeper
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import PAGE_BYTES, Chain, Committed, Heads, Outcome
+from harkara_schema.partitions import event_id_floor, to_ms
+from harkara_schema.version import require_current_async
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 import msgspec
+
 from harkara_catalogue.data_check import check_data
 from harkara_catalogue.event_types import Catalogue
-from harkara_schema.partitions import ulid_time_ms
-
 from harkara_event_service.domain.event import Event
+from harkara_schema.partitions import ulid_time_ms
 
 USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 EVENT_ID = re.compile(r"evt_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")

@@ -114,15 +114,17 @@ def _mesh(edge_workers: int, loop: str | None) -> Iterator[tuple[bytes, DataDir]
 
 def _target(line: bytes) -> "Target":
     import msgspec  # noqa: PLC0415 - as above.
+
     from harkara_bench.target import Target  # noqa: PLC0415
 
     return msgspec.convert(json.loads(line), Target)
 
 
 def _show(report: "Report", name: str, title: str, *, as_json: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
     from harkara_bench.report import as_json as to_json  # noqa: PLC0415 - as above.
     from harkara_bench.report import show  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
 
     if as_json:
         put(to_json(report, name))

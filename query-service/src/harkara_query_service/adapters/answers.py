@@ -7,9 +7,9 @@ for byte as it came, integers past 2^53 and `1e400` included.
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from harkara_catalogue.codes import ERROR_CODES
 from starlette.responses import JSONResponse
 
+from harkara_catalogue.codes import ERROR_CODES
 from harkara_query_service.domain.counts import LiveStats, Summary
 from harkara_query_service.domain.errors import (
     BadParameterError,

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 
 import grpc
 from grpc import aio
+
 from harkara.auth.v1 import auth_service_pb2 as auth
 from harkara.auth.v1.auth_service_pb2_grpc import AuthServiceStub
-from harkara_servicekit.credential import Credential
-from harkara_servicekit.grpc_client import is_caller_refused
-
 from harkara_query_service.domain.access import Reader
 from harkara_query_service.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
+from harkara_servicekit.credential import Credential
+from harkara_servicekit.grpc_client import is_caller_refused
 
 AUTH_SERVICE = "auth-service"
 """Its name in logs and metrics."""

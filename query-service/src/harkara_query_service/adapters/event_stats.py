@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 from grpc import aio
+
 from harkara.event.v1 import delivery_service_pb2 as delivery
 from harkara.event.v1.delivery_service_pb2_grpc import DeliveryServiceStub
-from harkara_servicekit.credential import Credential
-
 from harkara_query_service.domain.counts import LiveStats, ReplicaStats, unite
 from harkara_query_service.domain.errors import UnavailableError
+from harkara_servicekit.credential import Credential
 
 EVENT_SERVICE = "event-service"
 """Its name in logs and metrics."""

@@ -11,13 +11,13 @@ import secrets
 import time
 
 import structlog
-from harkara_servicekit.origins import OriginRule
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harkara_query_service.adapters.answers import failure
 from harkara_query_service.metrics import Metrics
+from harkara_servicekit.origins import OriginRule
 
 _PREFLIGHT_SECONDS = 600
 

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any, Literal
 
-from harkara_catalogue.codes import ERROR_CODES
 from pydantic import BaseModel, ConfigDict, Field
 
+from harkara_catalogue.codes import ERROR_CODES
 from harkara_query_service.adapters.answers import CODES
 from harkara_query_service.domain.errors import (
     BadParameterError,

@@ -15,7 +15,6 @@ from datetime import date
 from typing import Any
 
 import psycopg
-from harkara_schema.tables import EventCount, EventLog
 from sqlalchemy import (
     BigInteger,
     Row,
@@ -37,6 +36,7 @@ from harkara_query_service.domain.events import StoredEvent
 from harkara_query_service.domain.paging import HistoryPage
 from harkara_query_service.domain.parameters import MAX_INTEGER
 from harkara_query_service.domain.windows import CriticalWindow
+from harkara_schema.tables import EventCount, EventLog
 
 POSTGRES = "postgres"
 """Its name in logs and metrics."""

@@ -10,7 +10,6 @@ from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
-from harkara_servicekit.origins import OriginRule
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -31,6 +30,7 @@ from harkara_query_service.domain.parameters import Query, split_query
 from harkara_query_service.domain.windows import CRITICAL_LIMIT, HOURS
 from harkara_query_service.metrics import Metrics
 from harkara_query_service.service import Permit, QueryService
+from harkara_servicekit.origins import OriginRule
 
 VERSION = "1.0.0"
 """Of the REST contract, not of this software."""
