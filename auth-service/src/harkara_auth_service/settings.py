@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import httpx
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from harkara_servicekit.settings import Address, GrpcSettings, is_loopback
@@ -59,7 +59,7 @@ class AuthServiceSettings(GrpcSettings):
         None, description="JWKS with keys of RS256, ES256 and EdDSA; read again when it changed."
     )
     jwks_url: Annotated[str, AfterValidator(_checked_url)] | None = Field(
-        None, description="https URL of such a JWKS (http on loopback)."
+        None, validate_default=True, description="https URL of such a JWKS (http on loopback)."
     )
     jwks_refresh_seconds: float = Field(
         300, ge=1, le=86_400, description="How often the URL is read; an unknown kid makes it sooner."
@@ -79,9 +79,13 @@ class AuthServiceSettings(GrpcSettings):
         400, gt=0, le=3_660, description="The longest life, from now, of a service or internal credential."
     )
 
-    @model_validator(mode="after")
-    def _has_a_key(self) -> Self:
-        if not (self.hs256_key_file or self.jwks_file or self.jwks_url):
+    # Of a field and not of the whole, as with `allow_plain_text`: of the last of the three, where the others
+    # are known.
+    @field_validator("jwks_url")
+    @classmethod
+    def _has_a_key(cls, url: str | None, info: ValidationInfo) -> str | None:
+        # One that is faulty is not among the data; its own fault is told.
+        if url is None and not any(info.data.get(name, ...) for name in ("hs256_key_file", "jwks_file")):
             message = "one of HS256_KEY_FILE, JWKS_FILE and JWKS_URL is required"
             raise ValueError(message)
-        return self
+        return url

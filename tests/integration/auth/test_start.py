@@ -94,6 +94,17 @@ def test_a_service_without_any_key_does_not_start(capsys: pytest.CaptureFixture[
     assert "one of HS256_KEY_FILE, JWKS_FILE and JWKS_URL is required" in line
 
 
+def test_a_missing_key_is_told_beside_other_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = refused_settings(capsys, listen_address="here", service_token_max_days="0")
+    assert [line.split(":")[0] for line in lines] == [
+        PREFIX + "LISTEN_ADDRESS",
+        PREFIX + "POSTGRES_DSN",
+        PREFIX + "JWKS_URL",
+        PREFIX + "SERVICE_TOKEN_MAX_DAYS",
+    ]
+    assert "one of HS256_KEY_FILE, JWKS_FILE and JWKS_URL is required" in lines[2]
+
+
 @pytest.mark.parametrize("url", ["https://id.example.test/keys", "http://127.0.0.1:8/k", "http://[::1]/k"])
 def test_a_key_set_is_read_by_https_and_on_loopback_in_plain_text(url: str) -> None:
     settings = {"postgres_dsn": "postgresql://u:p@127.0.0.1/x", "jwks_url": url}
