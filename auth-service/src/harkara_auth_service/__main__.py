@@ -15,7 +15,9 @@ def main() -> int:
     """Run the service until a signal stops it; its exit status."""
     settings = load(AuthServiceSettings)
     logs.configure("auth-service", settings.log_level, settings.log_format)
-    return run(lambda stop: serve(settings, stop), shutdown_seconds=settings.shutdown_seconds)
+    return run(
+        lambda stop, started: serve(settings, stop, started), shutdown_seconds=settings.shutdown_seconds
+    )
 
 
 if __name__ == "__main__":

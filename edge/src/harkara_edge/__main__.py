@@ -17,7 +17,7 @@ def main() -> int:
     settings = load(EdgeSettings)
     logs.configure("edge", settings.log_level, settings.log_format)
     return runner.run(
-        lambda stop: serve(settings, stop),
+        lambda stop, started: serve(settings, stop, started),
         shutdown_seconds=settings.shutdown_seconds,
         loop_factory=uvloop.new_event_loop if settings.loop == "uvloop" else None,
     )

@@ -14,7 +14,9 @@ def main() -> int:
     """Run until told to stop; returns the exit status."""
     settings = load(Settings)
     logs.configure("event-service", settings.log_level, settings.log_format)
-    return runner.run(lambda stop: serve(settings, stop), shutdown_seconds=settings.shutdown_seconds)
+    return runner.run(
+        lambda stop, started: serve(settings, stop, started), shutdown_seconds=settings.shutdown_seconds
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ def main() -> int:
     """Run the service; return the process's exit status."""
     settings = load(QueryServiceSettings)
     logs.configure("query-service", settings.log_level, settings.log_format)
-    return runner.run(lambda stop: serve(settings, stop), shutdown_seconds=settings.shutdown_seconds)
+    return runner.run(
+        lambda stop, started: serve(settings, stop, started), shutdown_seconds=settings.shutdown_seconds
+    )
 
 
 if __name__ == "__main__":

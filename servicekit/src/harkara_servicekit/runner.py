@@ -28,8 +28,8 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _reason(error: OSError) -> str:
-    if error.strerror is None:
+def _reason(error: SettingsError | OSError) -> str:
+    if isinstance(error, SettingsError) or error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
@@ -41,7 +41,7 @@ def _end_hard() -> None:
 
 
 def run(
-    serve: Callable[[asyncio.Event], Awaitable[None]],
+    serve: Callable[[asyncio.Event, Callable[[object], None]], Awaitable[None]],
     *,
     shutdown_seconds: float,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
@@ -49,7 +49,8 @@ def run(
     """Run a service in this process.
 
     Args:
-        serve: starts the service, waits for the event, stops the service in order, and returns.
+        serve: starts the service, tells the callback that it has (and where it listens, which is not looked
+            at here), waits for the event, stops the service in order, and returns.
         shutdown_seconds: how long it may take from the signal to the return; a thread outside the loop
             counts, so that a blocked loop ends too.
         loop_factory: makes the event loop; None for asyncio's own.
@@ -59,6 +60,11 @@ def run(
     """
     raise_file_limit()
     watchdog: threading.Timer | None = None
+    has_started = False
+
+    def started(_: object) -> None:
+        nonlocal has_started
+        has_started = True
 
     def start_watchdog(*_: object) -> None:
         nonlocal watchdog
@@ -75,16 +81,17 @@ def run(
             # Takes the place of the loop's own empty handler, beside which the loop is woken as before. This
             # one runs even where something blocks the loop, which would never come to its callback.
             signal.signal(number, start_watchdog)
-        await serve(stop)
+        await serve(stop, started)
 
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(main())
-    except SettingsError as error:
-        _log.error("cannot_start", reason=str(error))
-        return FAILURE
-    except OSError as error:
-        _log.error("cannot_start", reason=_reason(error))
+    except (SettingsError, OSError) as error:
+        if has_started:
+            # Nothing that an operator set: where it happened is what helps.
+            _log.exception("failed", reason=_reason(error))
+        else:
+            _log.error("cannot_start", reason=_reason(error))
         return FAILURE
     finally:
         if watchdog is not None:

@@ -23,52 +23,58 @@ from harkara_servicekit.settings import SettingsError
 logs.configure("sample")
 
 
-async def orderly(stop):
+async def orderly(stop, started):
     print("ready", flush=True)
     await stop.wait()
     print("stopped", flush=True)
 
 
-async def hangs(stop):
+async def hangs(stop, started):
     print("ready", flush=True)
     await stop.wait()
     await asyncio.Event().wait()
 
 
-async def keeps_a_thread(stop):
+async def keeps_a_thread(stop, started):
     asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
     print("ready", flush=True)
     await stop.wait()
 
 
-async def blocks_when_asked(stop):
+async def blocks_when_asked(stop, started):
     print("ready", flush=True)
     await stop.wait()
     time.sleep(600)
 
 
-async def is_blocked_already(stop):
+async def is_blocked_already(stop, started):
     print("ready", flush=True)
     time.sleep(600)
 
 
-async def bad_setting(stop):
+async def bad_setting(stop, started):
     raise SettingsError("/etc/token: empty")
 
 
-async def no_address(stop):
+async def no_address(stop, started):
     raise OSError("cannot listen on 127.0.0.1:1")
 
 
-async def no_file(stop):
+async def no_file(stop, started):
     open("/no/such/file")
 
 
-async def broken(stop):
+async def loses_a_file(stop, started):
+    started("where it listens")
+    print("ready", flush=True)
+    open("/no/such/file")
+
+
+async def broken(stop, started):
     raise ZeroDivisionError("a bug")
 
 
-async def limits(stop):
+async def limits(stop, started):
     print(*resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)
 
 
@@ -173,6 +179,16 @@ def test_what_keeps_a_service_from_starting_is_told_in_one_line(
     assert status == 1
     record = json.loads(line)
     assert (record["event"], record["reason"]) == ("cannot_start", reason)
+
+
+def test_what_fails_once_a_service_has_started_is_told_as_that(processes: Processes) -> None:
+    processes.start("loses_a_file")
+    processes.until_ready()
+    status, (line,) = processes.ended()
+    assert status == 1
+    record = json.loads(line)
+    assert (record["event"], record["reason"]) == ("failed", "/no/such/file: No such file or directory")
+    assert "in loses_a_file" in json.dumps(record)
 
 
 def test_a_bug_ends_the_process_with_its_traceback(processes: Processes) -> None:
