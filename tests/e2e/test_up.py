@@ -256,6 +256,21 @@ def test_following_somebody_who_is_no_user_ends_with_the_servers_reason(up: Up) 
     assert run.stderr == "harkara: the server closed the connection: 4403 forbidden\n"
 
 
+def test_tail_ends_without_a_word_when_nobody_reads_what_it_prints(up: Up) -> None:
+    command = ["tail", "--user", "demo_customer", "--data-dir", up.data_dir]
+    with subprocess.Popen(  # noqa: S603 - our own command.
+        [sys.executable, "-P", "-m", "harkara_cli", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as tailing:
+        assert tailing.stdout
+        assert tailing.stderr
+        tailing.stdout.close()
+        try:
+            # As any command of which nobody reads the output.
+            assert (tailing.wait(20), tailing.stderr.read()) == (1, b"")
+        finally:
+            tailing.kill()
+
+
 def test_a_second_up_on_the_same_folder_is_refused_in_one_line(up: Up) -> None:
     run = harkara_process("up", "--ports", "auto", "--data-dir", up.data_dir)
     assert (run.returncode, run.stdout) == (1, "")

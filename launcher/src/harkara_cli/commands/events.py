@@ -131,6 +131,7 @@ def tail(  # noqa: PLR0913 - each is an option of the command.
 
     from harkara_cli import mesh_state  # noqa: PLC0415
     from harkara_cli.console import put, say, use_colour  # noqa: PLC0415
+    from harkara_cli.output_reader import while_read  # noqa: PLC0415
     from harkara_cli.tail import Tail, TailOptions, as_line  # noqa: PLC0415
 
     (user_id,) = read_ids([user])
@@ -152,7 +153,7 @@ def tail(  # noqa: PLR0913 - each is an option of the command.
         on_event=show,
         on_news=say,
     )
-    asyncio.run(follower.run())
+    asyncio.run(while_read(follower.run()))
 
 
 @contextmanager
