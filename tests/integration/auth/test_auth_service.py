@@ -396,6 +396,19 @@ async def test_a_fault_in_a_request_is_named_and_nothing_is_done(service: AuthSe
     assert not (await service.users.ListUsers(users_pb.ListUsersRequest(), timeout=SECONDS)).users
 
 
+@pytest.mark.parametrize("role", [0, 6, -1])
+async def test_a_role_that_there_is_not_is_refused_and_the_roles_are_named(
+    service: AuthService, role: users_pb.Role.ValueType
+) -> None:
+    users = [users_pb.User(user_id="user_1", role=role)]
+    async with refusing(INVALID_ARGUMENT) as caught:
+        await service.users.AddUsers(users_pb.AddUsersRequest(users=users), timeout=SECONDS)
+    assert caught.value.details() == (
+        "users.role: must be one of ROLE_CUSTOMER, ROLE_DELIVERY_BOY, ROLE_SHOP, ROLE_SUPPORT, ROLE_ADMIN"
+    )
+    assert not (await service.users.ListUsers(users_pb.ListUsersRequest(), timeout=SECONDS)).users
+
+
 async def test_an_unknown_user_is_not_found_and_then_nobody_is_touched(service: AuthService) -> None:
     await add(service, "user_1")
     for change in (disable, remove):

@@ -25,6 +25,7 @@ _ROLES: Final = {
     Role.ADMIN: pb.ROLE_ADMIN,
 }
 _ROLE_OF: Final = {number: role for role, number in _ROLES.items()}
+_ROLE_RULE: Final = f"must be one of {', '.join(pb.Role.Name(number) for number in _ROLE_OF)}"
 _STATUSES: Final = {
     UserStatus.ACTIVE: pb.USER_STATUS_ACTIVE,
     UserStatus.DISABLED: pb.USER_STATUS_DISABLED,
@@ -80,7 +81,7 @@ class UserServicer(rpc.UserServiceServicer):
 def _new_user_of(message: pb.User) -> NewUser:
     role = _ROLE_OF.get(message.role)
     if role is None:
-        raise InvalidRequestError("users.role", "must be a role")
+        raise InvalidRequestError("users.role", _ROLE_RULE)
     return NewUser(message.user_id, role)
 
 
