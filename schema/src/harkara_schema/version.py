@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from harkara_schema.connections import connect
 from harkara_schema.errors import SchemaVersionError
 
 HEAD_REVISION = "0001"
@@ -87,9 +88,7 @@ async def require_current_async(dsn: str) -> None:
         SchemaVersionError: The database is older than this release; the text is the line to show.
         psycopg.Error: The database cannot be reached or read.
     """
-    async with await psycopg.AsyncConnection.connect(
-        dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS
-    ) as connection:
+    async with await connect(dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
         exists = await (await connection.execute(_EXISTS, [VERSION_TABLE])).fetchone()
         row = await (await connection.execute(_READ)).fetchone() if exists and exists[0] else None
     check_revision(str(row[0]) if row else None)

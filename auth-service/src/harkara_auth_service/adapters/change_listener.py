@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 import psycopg
@@ -17,6 +16,7 @@ from psycopg import sql
 
 from harkara_auth_service.adapters.postgres_session import TCP_SETTINGS
 from harkara_auth_service.adapters.postgres_users import CHANGES_CHANNEL
+from harkara_schema.connections import connect
 
 RECONNECT_SECONDS: Final = 1.0
 
@@ -33,7 +33,7 @@ async def listen(dsn: str, wake: Callable[[], None]) -> None:
     """
     while True:
         try:
-            async with await _connect(dsn) as connection:
+            async with await connect(dsn, autocommit=True, **TCP_SETTINGS) as connection:
                 await connection.execute(_LISTEN)
                 # What changed before we listened was not told.
                 wake()
@@ -42,15 +42,3 @@ async def listen(dsn: str, wake: Callable[[], None]) -> None:
         except psycopg.Error as error:
             _log.debug("listen_failed", error=type(error).__name__, sqlstate=error.sqlstate)
         await asyncio.sleep(RECONNECT_SECONDS)
-
-
-async def _connect(dsn: str) -> psycopg.AsyncConnection:
-    connecting = asyncio.create_task(psycopg.AsyncConnection.connect(dsn, autocommit=True, **TCP_SETTINGS))
-    try:
-        return await asyncio.shield(connecting)
-    except asyncio.CancelledError:
-        # A connect that is cancelled half-way leaves its socket open for the collector, and the server
-        # waiting on it for a minute. It is bounded, so it is waited for.
-        with suppress(psycopg.Error):
-            await (await connecting).close()
-        raise

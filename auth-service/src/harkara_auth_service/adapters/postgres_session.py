@@ -15,13 +15,13 @@ from typing import Any, Final, TypeVar, cast
 
 import psycopg
 import structlog
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from harkara_auth_service.domain.errors import DirectoryUnavailableError
 from harkara_auth_service.metrics import Metrics
+from harkara_schema import connections
 
 POOL_SIZE: Final = 4
 """One look-up, one reader of changes, and changes of users, which wait for each other anyway."""
@@ -52,25 +52,22 @@ def open_engine(dsn: str) -> AsyncEngine:
 
     Args:
         dsn: a libpq URL.
-
-    Raises:
-        ValueError: it is none.
     """
-    try:
-        url = make_url(dsn).set(drivername="postgresql+psycopg")
-    except ArgumentError:
-        raise ValueError from None
+
+    async def connect() -> psycopg.AsyncConnection:
+        # By libpq itself, not taken apart by SQLAlchemy: whatever libpq takes for a URL is one.
+        return await connections.connect(
+            dsn, options=_SERVER_SETTINGS, client_encoding="UTF8", **TCP_SETTINGS
+        )
+
     return create_async_engine(
-        url,
+        "postgresql+psycopg://",
+        async_creator=connect,
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=READ_SECONDS,
         # A connection through a balancer must not be held for ever.
         pool_recycle=1_800,
-        connect_args={
-            **TCP_SETTINGS,
-            "options": _SERVER_SETTINGS,
-        },
     )
 
 
@@ -98,8 +95,8 @@ class PostgresSession:
         A connection that turns out to be dead before the commit was sent is replaced once: the pool keeps
         connections over a restart of Postgres.
 
-        Cancelling it ends the wait, not the work: a connect that is cancelled half-way leaves its socket open
-        for the collector, and the server waiting on it for a minute.
+        Cancelling it ends the wait, not the work: to cancel a statement the driver asks the server, which may
+        be frozen, and waits for its answer.
 
         Args:
             work: executes statements; it may be called twice.

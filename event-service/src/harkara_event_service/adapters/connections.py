@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 
 from harkara_event_service.adapters import sqlstates, wire_arrays
 from harkara_event_service.ports import LogUnavailableError
+from harkara_schema import connections
 
 _log = structlog.get_logger()
 
@@ -67,7 +68,7 @@ async def connect(dsn: str, name: str, settings: Mapping[str, str]) -> Connectio
     Raises:
         psycopg.Error: it cannot be had.
     """
-    connection = await psycopg.AsyncConnection.connect(
+    connection = await connections.connect(
         dsn,
         autocommit=True,
         application_name=name,

@@ -36,6 +36,7 @@ from harkara_query_service.domain.events import StoredEvent
 from harkara_query_service.domain.paging import HistoryPage
 from harkara_query_service.domain.parameters import MAX_INTEGER
 from harkara_query_service.domain.windows import CriticalWindow
+from harkara_schema import connections
 from harkara_schema.tables import EventCount, EventLog
 
 POSTGRES = "postgres"
@@ -108,7 +109,7 @@ def open_engine(
 
     async def connect() -> psycopg.AsyncConnection:
         # By libpq itself, not taken apart by SQLAlchemy: whatever libpq takes for a URL is one.
-        return await psycopg.AsyncConnection.connect(
+        return await connections.connect(
             dsn,
             options=" ".join(f"-c {name}={value}" for name, value in session.items()),
             application_name="harkara-query-service",

@@ -1,0 +1,113 @@
+"""A connect that nobody waits for any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from harkara_auth_service.adapters import change_listener
+from harkara_auth_service.adapters import postgres_session as auth_session
+from harkara_event_service.adapters.connections import WriterConnection
+from harkara_query_service.adapters import postgres_history
+from harkara_schema.connections import connect
+from harkara_schema.version import require_current_async
+from tests.support.postgres import Database
+from tests.support.waiting import wait_until_async
+
+BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'unwanted'"
+AT_THE_DOOR = "SELECT pid FROM pg_locks WHERE relation = 'pg_authid'::regclass AND NOT granted"
+
+
+class Silent:
+    """A server that takes connections and says nothing until it is told to hang up."""
+
+    def __init__(self) -> None:
+        self.dsn = ""
+        self.came = asyncio.Event()
+        self.hangs_up = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        self.came.set()
+        await self.hangs_up.wait()
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[Silent]:
+    silent = Silent()
+    async with await asyncio.start_server(silent.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        silent.dsn = f"postgresql://u:p@127.0.0.1:{port}/x"
+        try:
+            yield silent
+        finally:
+            silent.hangs_up.set()
+
+
+async def turns() -> None:
+    """Let whatever is ready happen."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def through(engine: AsyncEngine) -> None:
+    async with engine.connect():
+        pass
+
+
+CONNECTS: dict[str, Callable[[str], Awaitable[object]]] = {
+    "the check of the tables": require_current_async,
+    "auth-service's pool": lambda dsn: through(auth_session.open_engine(dsn)),
+    "auth-service's listener": lambda dsn: change_listener.listen(dsn, lambda: None),
+    "event-service's writers": lambda dsn: WriterConnection(dsn, "writer", lambda _: None).acquire(),
+    "query-service's pool": lambda dsn: through(
+        postgres_history.open_engine(dsn, pool_size=1, pool_wait_seconds=1, statement_seconds=1)
+    ),
+}
+
+
+@pytest.mark.parametrize("opens", CONNECTS.values(), ids=CONNECTS.keys())
+async def test_a_cancelled_connect_ends_when_its_socket_has(
+    opens: Callable[[str], Awaitable[object]],
+) -> None:
+    async with silent_server() as silent:
+        task = asyncio.ensure_future(opens(silent.dsn))
+        await silent.came.wait()
+        task.cancel()
+        await turns()
+        assert not task.done()
+        silent.hangs_up.set()
+        await asyncio.wait({task}, timeout=10)
+        assert task.cancelled()
+
+
+async def test_a_connection_that_comes_when_nobody_wants_it_any_more_is_closed(database: Database) -> None:
+    with psycopg.connect(database.dsn) as guard:
+        # Whoever logs in reads it.
+        guard.execute("LOCK TABLE pg_authid IN ACCESS EXCLUSIVE MODE")
+        task = asyncio.create_task(connect(database.dsn, application_name="unwanted", connect_timeout=10))
+        await wait_until_async(lambda: bool(guard.execute(AT_THE_DOOR).fetchall()))
+        task.cancel()
+        await turns()
+        assert not task.done()
+        guard.rollback()
+        await asyncio.wait({task}, timeout=10)
+        assert task.cancelled()
+    with psycopg.connect(database.dsn, autocommit=True) as watching:
+        await wait_until_async(lambda: not watching.execute(BACKENDS).fetchall())
+
+
+async def test_a_connect_that_is_cancelled_twice_is_waited_for_no_longer() -> None:
+    async with silent_server() as silent:
+        task = asyncio.create_task(connect(silent.dsn, connect_timeout=10))
+        await silent.came.wait()
+        for _ in range(2):
+            task.cancel()
+            await turns()
+        assert task.cancelled()
