@@ -40,7 +40,6 @@ from harkara_schema.errors import SchemaError
 from harkara_schema.version import require_current_async
 from harkara_servicekit.grpc_server import (
     Guard,
-    HealthBoard,
     add_health_and_reflection,
     bind,
     create_server,
@@ -49,7 +48,6 @@ from harkara_servicekit.grpc_server import (
 from harkara_servicekit.ops_http import OpsServer
 from harkara_servicekit.settings import SettingsError, read_secret_file
 
-HEALTH_SECONDS: Final = 0.1
 DRAIN_SECONDS: Final = 3.0
 """Longer than any call takes: look-ups give up sooner, and watches are ended."""
 
@@ -134,7 +132,7 @@ async def serve(
         ops = OpsServer(settings.ops_address, registry, live=lambda: True, ready=ready)
         ops_address = await ops.start()
         stack.push_async_callback(ops.stop)
-        works = [feed.run(), listen(dsn, feed.wake), keys.run(), _show_health(board, ready)]
+        works = [feed.run(), listen(dsn, feed.wake), keys.run(), board.follow(ready)]
         if revoked is not None:
             works.append(revoked.run())
         broken = await stack.enter_async_context(_in_background(works))
@@ -245,14 +243,3 @@ async def _any_of(*events: asyncio.Event) -> None:
     finally:
         for task in waiting:
             task.cancel()
-
-
-async def _show_health(board: HealthBoard, ready: Callable[[], bool]) -> None:
-    """Keep gRPC's health service at what is true."""
-    shown = False
-    while True:
-        if ready() is not shown:
-            shown = not shown
-            await board.show(serving=shown)
-            _log.info("ready" if shown else "not_ready")
-        await asyncio.sleep(HEALTH_SECONDS)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import grpc
-import psycopg
 import structlog
 from prometheus_client import CollectorRegistry
 from ulid import ULID
@@ -107,13 +106,15 @@ async def serve(
 ) -> None:
     """Run the event-service until `stop` is set.
 
+    Postgres may be away at the start: the service then listens and is not ready.
+
     Args:
         settings: what it is told.
         stop: ends it.
         started: is told where it listens, once it takes calls.
 
     Raises:
-        SettingsError: a file that a setting names cannot be used.
+        SettingsError: a file that a setting names cannot be used, or the tables are too old.
         OSError: an address cannot be had.
     """
     metrics_registry = CollectorRegistry()
@@ -140,20 +141,22 @@ async def serve(
     delivering = Delivering(log, registry)
     stopping = False
 
+    def ready() -> bool:
+        return log.healthy and not stopping
+
     async with AsyncExitStack() as stack:
         ops = OpsServer(
             settings.ops_address,
             metrics_registry,
             live=lambda: not running.done(),
-            ready=lambda: log.healthy and not stopping,
+            ready=ready,
         )
         auth = open_channel(settings.auth_target)
         stack.push_async_callback(auth.close, None)
         await _open(log)
         stack.push_async_callback(log.close)
         credentials = AuthServiceCredentials(auth, credential, catalogue, time.time)
-        running = asyncio.create_task(_run(delivering, credentials))
-        stack.push_async_callback(_end, running)
+        running = _in_background(stack, _run(delivering, credentials))
         stack.push_async_callback(delivering.close_all)
 
         guard: Guard[Caller] = Guard(RULES, identify(credentials))
@@ -166,13 +169,11 @@ async def serve(
         delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server(delivery, server)
         health = grpc_server.add_health_and_reflection(server, SERVICES, with_reflection=settings.reflection)
         listen_address = grpc_server.bind(server, settings.listen_address)
-        # Before the first call: a server of which nothing was said counts as serving.
-        await health.show(serving=False)
         await server.start()
         stack.push_async_callback(server.stop, None)
         ops_address = await ops.start()
         stack.push_async_callback(ops.stop)
-        await health.show(serving=True)
+        _in_background(stack, health.follow(ready))
         _log.info("started", listen_address=listen_address, ops_address=ops_address)
         if started is not None:
             started(Bound(listen_address, ops_address))
@@ -203,11 +204,6 @@ async def _open(log: PostgresLog) -> None:
         await log.open()
     except SchemaError as error:
         raise SettingsError(str(error)) from None
-    except psycopg.Error as error:
-        # The first line only: it names the host and the fault, the rest is a hint for a terminal.
-        reason = str(error).partition("\n")[0]
-        message = f"Postgres cannot be used: {reason}"
-        raise SettingsError(message) from None
 
 
 async def _run(delivering: Delivering, credentials: AuthServiceCredentials) -> None:
@@ -221,6 +217,13 @@ async def _either(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
     stopper = asyncio.create_task(stop.wait())
     await asyncio.wait({stopper, running}, return_when=asyncio.FIRST_COMPLETED)
     stopper.cancel()
+
+
+def _in_background(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    """Do this until `stack` is closed."""
+    task = asyncio.create_task(work)
+    stack.push_async_callback(_end, task)
+    return task
 
 
 async def _end(task: asyncio.Task[None]) -> None:

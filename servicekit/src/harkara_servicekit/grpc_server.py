@@ -41,6 +41,8 @@ what the call asks about."""
 END_OF_STREAM: Any = aio.EOF  # type: ignore[attr-defined]  # not in the stubs
 """What `context.read()` returns once the caller has ended its side."""
 
+_FOLLOW_SECONDS = 0.1
+
 _log = structlog.get_logger()
 
 _OPTIONS: Sequence[tuple[str, int]] = (
@@ -285,6 +287,20 @@ class HealthBoard:
         )
         for name in ("", *self._names):
             await self._servicer.set(name, status)
+
+    async def follow(self, ready: Callable[[], bool]) -> None:
+        """Show what `ready` says, and log each change of it; until cancelled.
+
+        Args:
+            ready: whether the services can take calls now; asked often.
+        """
+        shown = False
+        while True:
+            if ready() is not shown:
+                shown = not shown
+                await self.show(serving=shown)
+                _log.info("ready" if shown else "not_ready")
+            await asyncio.sleep(_FOLLOW_SECONDS)
 
 
 def add_health_and_reflection(

@@ -104,14 +104,6 @@ async def test_an_unmigrated_database_is_one_line(empty_database: Database, tmp_
             pass
 
 
-async def test_a_database_that_is_away_is_one_line(database: Database, tmp_path: Path) -> None:
-    dsn = database.dsn_for("harkara_event_service").replace(database.name, "no_such_database")
-    with pytest.raises(SettingsError, match="Postgres cannot be used") as refused:
-        async with running_event_service(dsn, tmp_path):
-            pass
-    assert "\n" not in str(refused.value)
-
-
 async def test_an_address_that_is_taken_is_told_and_everything_is_let_go(
     database: Database, tmp_path: Path
 ) -> None:

@@ -8,22 +8,35 @@ partitions   partition_keeper
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import psycopg
+import structlog
 from prometheus_client import CollectorRegistry
 
+from harkara_event_service.adapters import sqlstates
 from harkara_event_service.adapters.batch_writer import BatchWriter
-from harkara_event_service.adapters.connections import ReadConnections, WriterConnection
+from harkara_event_service.adapters.connections import (
+    BACKOFF_SECONDS,
+    CONNECT_SECONDS,
+    ReadConnections,
+    WriterConnection,
+)
 from harkara_event_service.adapters.group_commit import GroupCommit, QueueLimits
 from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.log_reads import LogReads
 from harkara_event_service.adapters.partition_keeper import LATE_IDS, PartitionKeeper
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import PAGE_BYTES, Chain, Committed, Heads, Outcome
+from harkara_schema.errors import SchemaVersionError
 from harkara_schema.partitions import event_id_floor, to_ms
 from harkara_schema.version import require_current_async
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +102,50 @@ class PostgresLog:
     async def open(self) -> None:
         """Check the tables, see to the partitions, connect, and begin to write.
 
+        Where Postgres is away, all that is done once it is there; `healthy` says when.
+
         Raises:
             harkara_schema.errors.SchemaVersionError: the database needs a migration first.
-            psycopg.Error: the database cannot be reached.
         """
-        await require_current_async(self._dsn)
+        try:
+            await require_current_async(self._dsn)
+        except psycopg.Error as error:
+            _log.warning("log_away", error=sqlstates.told(error))
+            work = self._begin_later()
+        else:
+            work = self._keeper.run(await self._begin())
+        self._tasks = [asyncio.get_running_loop().create_task(work)]
+
+    async def _begin(self) -> float:
+        """Begin to write; returns in how many seconds the partitions are to be tended next."""
         next_round = await self._keeper.tend_or_wait()
-        for connection in self._connections:
-            await connection.acquire()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * CONNECT_SECONDS):
+                for connection in self._connections:
+                    await connection.acquire()
+        # A lane that has no connection yet goes on trying.
         self._commit.start()
-        self._tasks = [asyncio.get_running_loop().create_task(self._keeper.run(next_round))]
+        return next_round
+
+    async def _begin_later(self) -> None:
+        """Wait for Postgres, begin, and keep the partitions; until cancelled."""
+        pause, longest = BACKOFF_SECONDS
+        is_old = False
+        while True:
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
+            pause = min(2 * pause, longest)
+            try:
+                await require_current_async(self._dsn)
+            except psycopg.Error:
+                continue
+            except SchemaVersionError as error:
+                # Too late to refuse the start; the migration may be under way.
+                if not is_old:
+                    _log.error("log_not_migrated", reason=str(error))
+                is_old = True
+            else:
+                break
+        await self._keeper.run(await self._begin())
 
     async def close(self) -> None:
         """Take no more appends, write what was accepted while there is time, and let go of everything."""
