@@ -105,6 +105,7 @@ class EventLog(_Table, table=True):
         data: A JSON object, byte for byte as it came.
         created_at: When event-service accepted it (its clock).
         collapse_key: Of `low` events: a newer one of the same key supersedes it; null for none.
+        expires_at: From when on it is not delivered any more; null for never. It stays in history.
     """
 
     __tablename__ = "event_log"
@@ -128,6 +129,7 @@ class EventLog(_Table, table=True):
     data: str = Field(sa_column=Column("data", Text, nullable=False))
     created_at: datetime = Field(sa_column=Column("created_at", _time(), nullable=False))
     collapse_key: str | None = Field(default=None, sa_column=Column("collapse_key", _name(), nullable=True))
+    expires_at: datetime | None = Field(default=None, sa_column=Column("expires_at", _time(), nullable=True))
 
 
 class EventCount(_Table, table=True):
@@ -176,6 +178,27 @@ class CommitBatch(_Table, table=True):
     committed_at: datetime = Field(
         sa_column=Column("committed_at", _time(), nullable=False, server_default=func.now())
     )
+
+
+class DeviceCursor(_Table, table=True):
+    """Up to where a device has acknowledged its user's stream.
+
+    Attributes:
+        user_id: The user.
+        device_id: The device's own name for itself, 1 to 64 characters of A-Z, a-z, 0-9, `_` and `-`.
+        epoch: The life of the log that `acked_seq` belongs to.
+        acked_seq: The highest seq acknowledged; never lowered within an epoch.
+        updated_at: When the device was last heard of; the least recent of a user's devices goes first.
+    """
+
+    __tablename__ = "device_cursor"
+    __table_args__ = (PrimaryKeyConstraint("user_id", "device_id"),)
+
+    user_id: str = Field(sa_column=Column("user_id", _name()))
+    device_id: str = Field(sa_column=Column("device_id", _name()))
+    epoch: str = Field(sa_column=Column("epoch", Text, nullable=False))
+    acked_seq: int = Field(sa_column=Column("acked_seq", BigInteger, nullable=False))
+    updated_at: datetime = Field(sa_column=Column("updated_at", _time(), nullable=False))
 
 
 class AppUser(_Table, table=True):

@@ -11,7 +11,7 @@ from psycopg import sql
 from harkara_schema.connections import connect
 from harkara_schema.errors import SchemaVersionError
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 """The newest revision in `migrations/versions`. Revisions are four digits, and later ones are greater."""
 
 VERSION_TABLE = "schema_version"

@@ -94,7 +94,7 @@ def test_every_text_that_names_something_sorts_as_bytes(database: Database) -> N
             " AND collation_name IS DISTINCT FROM 'C' ORDER BY 1, 2",
             [list(metadata.tables)],
         ).fetchall()
-    assert others == [("event_log", "data"), ("log_epoch", "epoch")]
+    assert others == [("device_cursor", "epoch"), ("event_log", "data"), ("log_epoch", "epoch")]
 
 
 # Rows
@@ -191,6 +191,7 @@ RIGHTS = {
         "user_stream": "SELECT INSERT UPDATE",
         "event_count": "SELECT INSERT UPDATE",
         "commit_batch": "SELECT INSERT UPDATE DELETE",
+        "device_cursor": "SELECT INSERT UPDATE DELETE",
         "log_epoch": "SELECT",
         "schema_version": "SELECT",
     },

@@ -149,6 +149,8 @@ class Open(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    FROM_DEVICE_FIELD_NUMBER: _builtins.int
     session: _builtins.int
     """Required. The edge's number for the connection, 1 to 2^32 - 1; not used twice on one stream."""
     generation: _builtins.int
@@ -163,6 +165,14 @@ class Open(_message.Message):
     """
     paused: _builtins.bool
     """True while the connection takes no bytes: the cursor stands still until the next Open."""
+    device_id: _builtins.str
+    """Whose acknowledgements this session's Acks are: 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-".
+    Empty: nobody's, and they are dropped.
+    """
+    from_device: _builtins.bool
+    """On a connection's first Open, without resume: go on after what the device last acknowledged. Opened
+    says recovered = false where nothing is known of the device, or it cannot be continued from.
+    """
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is subscribed: types of the catalogue, or "*" for all. May be empty."""
@@ -182,10 +192,12 @@ class Open(_message.Message):
         types: _abc.Iterable[_builtins.str] | None = ...,
         resume: Global___Resume | None = ...,
         paused: _builtins.bool = ...,
+        device_id: _builtins.str = ...,
+        from_device: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after_seq", b"_after_seq", "after_seq", b"after_seq", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_seq", b"_after_seq", "after_seq", b"after_seq", "epoch", b"epoch", "generation", b"generation", "paused", b"paused", "resume", b"resume", "session", b"session", "types", b"types", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_seq", b"_after_seq", "after_seq", b"after_seq", "device_id", b"device_id", "epoch", b"epoch", "from_device", b"from_device", "generation", b"generation", "paused", b"paused", "resume", b"resume", "session", b"session", "types", b"types", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after_seq: _TypeAlias = _typing.Literal["after_seq"]  # noqa: Y015
     _WhichOneofArgType__after_seq: _TypeAlias = _typing.Literal["_after_seq", b"_after_seq"]  # noqa: Y015
@@ -311,7 +323,9 @@ Global___Written: _TypeAlias = Written  # noqa: Y015
 
 @_typing.final
 class Ack(_message.Message):
-    """The client acknowledged everything up to seq."""
+    """The client acknowledged everything up to seq. Written to the device's cursor within seconds, never
+    lowering it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -449,7 +463,7 @@ class Delivery(_message.Message):
     sessions: _builtins.bytes
     """Always set. The sessions, each 4 bytes, little-endian."""
     seq: _builtins.int
-    """The event's number in its user's stream."""
+    """The event's number in its user's stream; 0 of an ephemeral event, which moves no position."""
     event: _builtins.bytes
     """The text that clients receive, whole: JSON, UTF-8."""
     def __init__(
@@ -487,7 +501,7 @@ class Opened(_message.Message):
     seq: _builtins.int
     """Where the cursor starts: after_seq, the resumed seq, or the user's last."""
     recovered: _builtins.bool
-    """Where Open carried a resume: whether the cursor goes on from there."""
+    """Where Open carried a resume, or from_device: whether the cursor goes on from there."""
     def __init__(
         self,
         *,

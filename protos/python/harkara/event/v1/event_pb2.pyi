@@ -62,7 +62,9 @@ class _StorageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Storage.Value
     STORAGE_STORED: _Storage.ValueType  # 1
     """Written to the log before Emit answers OK."""
     STORAGE_EPHEMERAL: _Storage.ValueType  # 2
-    """Handed to the live sessions only. Not built yet: answers UNIMPLEMENTED."""
+    """Handed to the user's live sessions and kept nowhere: not in history, not counted, not recognised when it
+    comes again. OK says that it is sound and was handed on; its seq is 0.
+    """
 
 class Storage(_Storage, metaclass=_StorageEnumTypeWrapper):
     """Whether an event is kept."""
@@ -72,7 +74,9 @@ STORAGE_UNSPECIFIED: Storage.ValueType  # 0
 STORAGE_STORED: Storage.ValueType  # 1
 """Written to the log before Emit answers OK."""
 STORAGE_EPHEMERAL: Storage.ValueType  # 2
-"""Handed to the live sessions only. Not built yet: answers UNIMPLEMENTED."""
+"""Handed to the user's live sessions and kept nowhere: not in history, not counted, not recognised when it
+comes again. OK says that it is sound and was handed on; its seq is 0.
+"""
 Global___Storage: _TypeAlias = Storage  # noqa: Y015
 
 class _WaitFor:
@@ -143,8 +147,8 @@ class EventDraft(_message.Message):
     ALREADY_EXISTS.
     """
     collapse_key: _builtins.str
-    """Optional. 1 to 64 printable ASCII characters without blanks; only on events of level low. Stored; without
-    effect for now.
+    """Optional. 1 to 64 printable ASCII characters without blanks; only on events of level low. A later event
+    of the same user, type and key supersedes it: a session may be given only the newer one.
     """
     storage: Global___Storage.ValueType
     """Optional. Unspecified: STORED."""
@@ -156,7 +160,9 @@ class EventDraft(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """Optional. Not built yet: answers UNIMPLEMENTED."""
+        """Optional. More than 0 and at most 30 days: once so much time has passed since the event was accepted, it is
+        not delivered any more. It stays in history. Absent: it is delivered whenever the user comes.
+        """
 
     def __init__(
         self,
