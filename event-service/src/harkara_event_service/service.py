@@ -38,6 +38,7 @@ READS_AT_ONCE = 2
 EVENTS_A_TURN = 100
 ADVANCED_SECONDS = 10.0
 BACKLOG_SECONDS = 0.5
+EPOCH_SECONDS = 10.0
 _TEXT_AROUND_DATA_BYTES = 256
 
 
@@ -168,6 +169,7 @@ class Delivering:
         self._outboxes: dict[Attachment, Outbox] = {}
         self._reads_wanted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._epoch: str | None = None
         self.is_swamped = False
         """Whether more sessions wait for the log than it can serve soon; looked at twice a second."""
 
@@ -231,14 +233,31 @@ class Delivering:
             pause = min(2 * pause, 1.0)
 
     async def _heads(self, user_ids: Sequence[str]) -> Heads | None:
-        """Read heads; None where that cannot be done now."""
+        """Read heads, of the log's life of now; None where that cannot be done now."""
         try:
-            return await self._log.heads(user_ids)
+            while True:
+                known = self._epoch
+                heads = await self._log.heads(user_ids)
+                if known not in {None, self._epoch}:
+                    continue  # Another read has met a new life since: these may be of the former.
+                if self._epoch in {None, heads.epoch}:
+                    self._epoch = heads.epoch
+                    return heads
+                # What was committed since these were read was held against the former life's heads.
+                self._leave_life(heads.epoch)
         except LogUnavailableError:
             return None
         except Exception:  # noqa: BLE001 - whatever it is, no session may wait for an answer for ever.
             _log.exception("heads_failed")
             return None
+
+    def _leave_life(self, epoch: str) -> None:
+        """End every session that stands in the former life; its client resumes, and learns of the new one."""
+        self._epoch = epoch
+        stood = self._registry.leave_life()
+        for session in stood:
+            self._end(session.attachment, session, DisconnectReason.RESUME_LOST)
+        _log.warning("log_epoch_changed", sessions=len(stood))
 
     def _start_at(
         self, attachment: Attachment, opening: Sequence[tuple[Session, OpenRequest]], heads: Heads
@@ -331,12 +350,13 @@ class Delivering:
             self._reads_wanted.set()
 
     async def run(self) -> None:
-        """Serve the cursors that are behind, and tell of positions that rose unseen, until cancelled."""
+        """Serve the cursors that are behind, tell of what rose unseen, and watch; until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(READS_AT_ONCE):
                 group.create_task(self._catch_up())
             group.create_task(self._tell_advanced())
             group.create_task(self._watch_backlog())
+            group.create_task(self._watch_epoch())
 
     async def _catch_up(self) -> None:
         pause = 0.05
@@ -406,6 +426,12 @@ class Delivering:
             was, self.is_swamped = self.is_swamped, self._registry.is_swamped()
             if was is not self.is_swamped:
                 _log.warning("emitters_slowed" if self.is_swamped else "emitters_free")
+
+    async def _watch_epoch(self) -> None:
+        """Notice a new life of the log even while nobody opens a session."""
+        while True:
+            await asyncio.sleep(EPOCH_SECONDS)
+            await self._heads(())
 
     async def _tell_advanced(self) -> None:
         while True:

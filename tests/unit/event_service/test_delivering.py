@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from harkara_event_service import service
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.cursor import Attachment, ResumePoint
 from harkara_event_service.domain.event import NumberedEvent
@@ -331,3 +332,48 @@ async def test_nothing_is_kept_of_an_edge_that_left(replica: Replica) -> None:
     assert not replica.delivering._outboxes
     assert not replica.registry._streams
     replica.edge = replica.delivering.attach("edge-1", replica.outbox)
+
+
+# A new life of the log.
+
+
+async def test_a_new_life_is_noticed_while_nobody_opens_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "EPOCH_SECONDS", 0.01)
+    replica = Replica()
+    running = asyncio.create_task(replica.delivering.run())
+    replica.open()
+    await item(replica.outbox, Opened)
+
+    replica.memory.epoch = "second"
+
+    assert await item(replica.outbox, Disconnected) == Disconnected(1, 1, DisconnectReason.RESUME_LOST)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_heads_of_the_former_life_that_come_late_are_read_again(replica: Replica) -> None:
+    replica.open(1)
+    await item(replica.outbox, Opened)
+    replica.outbox.take()
+    was_read, arrives = asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(step: str) -> None:
+        if step == "after heads" and not was_read.is_set():
+            was_read.set()
+            await arrives.wait()
+
+    replica.log.on_step = hold_the_first
+    replica.open(2, user_id="user_2", after=0)
+    await was_read.wait()
+    replica.memory.epoch = "second"
+    replica.open(3, user_id="user_3")
+    await item(replica.outbox, Opened)
+    arrives.set()
+
+    await wait_until_async(lambda: len(replica.outbox.items) == 3)
+    assert set(replica.outbox.items) == {
+        Disconnected(1, 1, DisconnectReason.RESUME_LOST),
+        Opened(3, 1, 0, recovered=False),
+        # It asked for the former life's position, 0.
+        Opened(2, 1, 0, recovered=False),
+    }

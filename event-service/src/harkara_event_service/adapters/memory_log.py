@@ -33,13 +33,14 @@ class MemoryLog:
         epoch: what `heads` tells.
 
     Attributes:
+        epoch: may be changed.
         is_available: while False, appends answer UNAVAILABLE at once and reads raise.
     """
 
     def __init__(self, committed: Committed, *, clock: Callable[[], datetime], epoch: str = "memory") -> None:
         self._committed = committed
         self._clock = clock
-        self._epoch = epoch
+        self.epoch = epoch
         self._streams: dict[str, list[NumberedEvent]] = {}
         self._floors: dict[str, int] = {}
         self._by_id: dict[str, NumberedEvent] = {}
@@ -96,7 +97,7 @@ class MemoryLog:
         """See `EventLog.heads`."""
         await asyncio.sleep(0)
         self._check_available()
-        return Heads(self._epoch, {user_id: self._head(user_id) for user_id in user_ids})
+        return Heads(self.epoch, {user_id: self._head(user_id) for user_id in user_ids})
 
     def _head(self, user_id: str) -> Head:
         stream = self._streams.get(user_id)

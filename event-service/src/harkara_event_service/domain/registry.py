@@ -151,6 +151,20 @@ class Registry:
         for session in list(attachment.sessions.values()):
             self.close(session)
 
+    def leave_life(self) -> list[Session]:
+        """Forget where every stream stood: the log began a new life, in which numbers name other events.
+
+        Returns:
+            The sessions whose cursors stood, to be ended. Those being opened get a head of the new life.
+        """
+        stood: list[Session] = []
+        for stream in self._streams.values():
+            stream.head = None
+            stream.heard = 0
+            stood += stream.live
+            stood += [session for session in stream.behind if session.state is not State.OPENING]
+        return stood
+
     # Subscriptions.
 
     def subscribe(self, session: Session, types: Iterable[str], change: int) -> bool:
