@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harkara_event_service.domain.cursor import EVERYTHING, Attachment, ResumePoint, Session, State
-from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
 from harkara_event_service.service import READS_AT_ONCE, Delivering, OpenRequest
@@ -272,7 +272,7 @@ class Model:
 
     def announce(self, numbered: NumberedEvent) -> None:
         """A commit is heard of, the first time or again."""
-        self.delivering.announce([numbered])
+        self.delivering.announce([announced(numbered)])
         self.turn()
 
     def do_next(self, edge: Edge) -> None:

@@ -24,7 +24,7 @@ from harkara_event_service import wiring
 from harkara_event_service.adapters.credentials import AuthServiceCredentials, utc_now
 from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
 from harkara_event_service.adapters.emit_servicer import EmitServicer
-from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import Caller, Committed, EventLog
@@ -211,7 +211,7 @@ async def assembled_event_service(
         registry = Registry(max_sessions_per_user=most_sessions, size_of_catalogue=len(catalogue.types))
 
         def committed(events: Sequence[NumberedEvent]) -> None:
-            delivering.announce(events)
+            delivering.announce(map(announced, events))
 
         log = make_log(committed)
         delivering = Delivering(log, registry)

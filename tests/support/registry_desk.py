@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harkara_event_service.domain.cursor import Attachment, ResumePoint, Session, State
-from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.event import Announced
 from harkara_event_service.domain.registry import Registry
-from tests.support.events import make_event
 
 EPOCH = "first-life"
 USER = "user_1"
@@ -18,9 +17,9 @@ OTHER = "eta_updated"
 WANTED = "order_created"
 
 
-def event(seq: int, event_type: str = WANTED) -> NumberedEvent:
-    """An event of the user."""
-    return NumberedEvent(make_event(USER, event_type=event_type), seq)
+def event(seq: int, event_type: str = WANTED, size: int = 300) -> Announced:
+    """An event of the user, its text of so many bytes."""
+    return Announced(USER, seq, event_type, made=bytes(size))
 
 
 class Desk:
@@ -76,14 +75,14 @@ class Desk:
 
     def announce(self, seq: int, event_type: str = WANTED) -> None:
         """A commit is heard of."""
-        for _, sessions in self.registry.announce(USER, seq, event_type).by_edge:
+        for _, sessions in self.registry.announce(event(seq, event_type)).by_edge:
             self.sent += [(number, seq) for number in unpacked(sessions)]
 
     def page(self, first: int, last: int, event_type: str = WANTED, size: int = 300) -> None:
         """A page of the log arrives."""
-        page = [(event(seq, event_type), size) for seq in range(first, last + 1)]
-        for _, sessions, numbered, _ in self.registry.apply_page(USER, page):
-            self.sent += [(number, numbered.seq) for number in unpacked(sessions)]
+        page = [event(seq, event_type, size) for seq in range(first, last + 1)]
+        for _, sessions, sent, _ in self.registry.apply_page(USER, page):
+            self.sent += [(number, sent.seq) for number in unpacked(sessions)]
 
     def reads(self) -> dict[str, int]:
         """What to read now."""

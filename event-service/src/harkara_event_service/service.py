@@ -17,7 +17,7 @@ import structlog
 from harkara_catalogue.event_types import Catalogue
 from harkara_event_service.domain.acceptance import Draft, Emitter, Fault, accept
 from harkara_event_service.domain.cursor import Attachment, ResumePoint, Session, State
-from harkara_event_service.domain.event import Event, NumberedEvent, client_text
+from harkara_event_service.domain.event import Announced, Event, NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import (
     Chain,
@@ -39,7 +39,6 @@ EVENTS_A_TURN = 100
 ADVANCED_SECONDS = 10.0
 BACKLOG_SECONDS = 0.5
 EPOCH_SECONDS = 10.0
-_TEXT_AROUND_DATA_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,21 +328,17 @@ class Delivering:
 
     # Events on their way.
 
-    def announce(self, events: Sequence[NumberedEvent]) -> None:
-        """Fan committed events out to the live sessions; the log calls this, in commit order."""
+    def announce(self, events: Iterable[Announced]) -> None:
+        """Fan committed events out to the live sessions, in commit order."""
         registry = self._registry
-        for numbered in events:
-            event = numbered.event
-            recipients = registry.announce(event.user_id, numbered.seq, event.event_type)
-            if recipients.by_edge:
-                text = client_text(numbered)
-                for attachment, sessions in recipients.by_edge:
-                    self._deliver(attachment, sessions, numbered.seq, text)
+        for event in events:
+            for attachment, sessions in registry.announce(event).by_edge:
+                self._deliver(attachment, sessions, event)
         self._wake_readers()
 
-    def _deliver(self, attachment: Attachment, sessions: bytes, seq: int, text: bytes) -> None:
-        if not self._outboxes[attachment].deliver(sessions, seq, text):
-            self._registry.fall_behind(attachment, sessions, seq - 1)
+    def _deliver(self, attachment: Attachment, sessions: bytes, event: Announced) -> None:
+        if not self._outboxes[attachment].deliver(sessions, event.seq, event.text):
+            self._registry.fall_behind(attachment, sessions, event.seq - 1)
 
     def _wake_readers(self) -> None:
         if self._registry.has_reads():
@@ -409,15 +404,11 @@ class Delivering:
             lost = self._registry.take_lost(user_id, position, page[0].seq if page else None)
             for session in lost:
                 self._end(session.attachment, session, DisconnectReason.RESUME_LOST)
-        texts: dict[int, bytes] = {}
-        sized = [(numbered, _text_bytes(numbered)) for numbered in page]
-        for attachment, sessions, numbered, is_live in self._registry.apply_page(user_id, sized):
-            text = texts.get(numbered.seq)
-            if text is None:
-                text = texts[numbered.seq] = client_text(numbered)
+        to_send = self._registry.apply_page(user_id, [announced(numbered) for numbered in page])
+        for attachment, sessions, event, is_live in to_send:
             if is_live:
-                self._deliver(attachment, sessions, numbered.seq, text)
-            elif not self._outboxes[attachment].catch_up(sessions, numbered.seq, text):
+                self._deliver(attachment, sessions, event)
+            elif not self._outboxes[attachment].catch_up(sessions, event.seq, event.text):
                 self._registry.fill(attachment)
 
     async def _watch_backlog(self) -> None:
@@ -463,9 +454,3 @@ class Delivering:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _text_bytes(numbered: NumberedEvent) -> int:
-    """How long the event's text is, about: without making it, for most of a page may be for nobody."""
-    data = numbered.event.data
-    return (len(data) if data.isascii() else len(data.encode())) + _TEXT_AROUND_DATA_BYTES

@@ -20,7 +20,7 @@ from harkara_event_service.adapters.credentials import AuthServiceCredentials, u
 from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
 from harkara_event_service.adapters.emit_servicer import EmitServicer
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
-from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import (
@@ -127,7 +127,7 @@ async def serve(
     metrics.sessions.set_function(lambda: registry.session_count)
 
     def committed(events: Sequence[NumberedEvent]) -> None:
-        delivering.announce(events)
+        delivering.announce(map(announced, events))
 
     log = PostgresLog(
         settings.postgres_dsn.get_secret_value(),

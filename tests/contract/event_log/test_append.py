@@ -59,6 +59,18 @@ async def test_the_same_event_again_answers_as_the_first_time(under_test: LogUnd
     assert await under_test.append(again) == [Stored(1, first.accept_time, duplicate=True)]
 
 
+async def test_the_same_event_with_another_expiry_is_the_same_event(under_test: LogUnderTest) -> None:
+    event = make_event(expires_at=datetime(2026, 1, 27, tzinfo=UTC))
+    await under_test.append(event)
+
+    again = msgspec.structs.replace(event, expires_at=datetime(2026, 1, 28, tzinfo=UTC))
+    (outcome,) = await under_test.append(again)
+
+    assert isinstance(outcome, Stored)
+    assert outcome.duplicate
+    assert under_test.announced[-1].event.expires_at == event.expires_at
+
+
 async def test_a_duplicate_among_new_events_takes_no_number(under_test: LogUnderTest) -> None:
     event = make_event()
     await under_test.append(event)

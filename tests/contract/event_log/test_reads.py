@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -117,3 +118,19 @@ async def test_a_read_event_is_the_one_that_was_stored(under_test: LogUnderTest)
     pages = await under_test.log.read({"user_1": 0}, 1)
 
     assert pages["user_1"][0].event == event
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_events_key_and_expiry_come_back(under_test: LogUnderTest, count: int) -> None:
+    moment = datetime(2026, 1, 27, 10, 30, 0, 123456, tzinfo=UTC)
+    await under_test.append(make_event(collapse_key="driver-7", expires_at=moment), *make_events(count - 1))
+
+    event = (await under_test.log.read({"user_1": 0}, 1))["user_1"][0].event
+
+    assert (event.collapse_key, event.expires_at) == ("driver-7", moment)
+
+
+async def test_an_event_without_expiry_comes_back_without(under_test: LogUnderTest) -> None:
+    await under_test.append(make_event())
+
+    assert (await under_test.log.read({"user_1": 0}, 1))["user_1"][0].event.expires_at is None

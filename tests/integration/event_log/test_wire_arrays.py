@@ -61,6 +61,14 @@ def test_moments(connection: psycopg.Connection[TupleRow], values: Sequence[date
     assert read_back(connection, wire_arrays.timestamp_array(values)) == values
 
 
+@given(values=st.lists(st.none() | MOMENTS, max_size=20))
+@quickly
+def test_moments_and_nulls(
+    connection: psycopg.Connection[TupleRow], values: Sequence[datetime | None]
+) -> None:
+    assert read_back(connection, wire_arrays.nullable_timestamp_array(values)) == values
+
+
 @given(values=st.lists(st.dates(), max_size=20))
 @quickly
 def test_days(connection: psycopg.Connection[TupleRow], values: Sequence[date]) -> None:

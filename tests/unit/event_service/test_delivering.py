@@ -11,7 +11,7 @@ import pytest
 from harkara_event_service import service
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.cursor import Attachment, ResumePoint
-from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
 from harkara_event_service.service import READ_EVENTS, READ_USERS, Delivering, OpenRequest
@@ -42,7 +42,7 @@ class Replica:
         self.edge: Attachment = self.delivering.attach("edge-1", self.outbox)
 
     def _committed(self, events: Sequence[NumberedEvent]) -> None:
-        self.delivering.announce(events)
+        self.delivering.announce(map(announced, events))
 
     async def emit(self, count: int = 1, event_type: str = "order_created", user_id: str = USER) -> None:
         deadline = asyncio.get_running_loop().time() + 10

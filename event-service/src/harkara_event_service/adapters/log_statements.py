@@ -31,17 +31,18 @@ WITH raised AS (
     SELECT array_agg(last_seq ORDER BY user_id) AS last_seqs FROM raised
 ), logged AS (
     INSERT INTO event_log (event_id, user_id, seq, event_type, event_level, "timestamp", source, data,
-                           created_at, collapse_key)
+                           created_at, collapse_key, expires_at)
     SELECT event_id, user_id, last_seqs[user_number] - behind, event_type, event_level, moment, source, data,
-           created_at, collapse_key
+           created_at, collapse_key, expires_at
     FROM ends, unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-                      $9::timestamptz[], $10::text[], $11::text[], $12::timestamptz[], $13::text[])
+                      $9::timestamptz[], $10::text[], $11::text[], $12::timestamptz[], $13::text[],
+                      $14::timestamptz[])
          AS event (event_id, user_id, user_number, behind, event_type, event_level, moment, source, data,
-                   created_at, collapse_key)
+                   created_at, collapse_key, expires_at)
 ), counted AS (
     INSERT INTO event_count AS counter (day, writer, event_type, source, event_level, events)
-    SELECT day, $14::smallint, event_type, source, event_level, events
-    FROM unnest($15::date[], $16::text[], $17::text[], $18::text[], $19::bigint[])
+    SELECT day, $15::smallint, event_type, source, event_level, events
+    FROM unnest($16::date[], $17::text[], $18::text[], $19::text[], $20::bigint[])
          AS added (day, event_type, source, event_level, events)
     ON CONFLICT (day, writer, event_type, source, event_level)
     DO UPDATE SET events = counter.events + excluded.events
@@ -57,11 +58,11 @@ WITH raised AS (
     RETURNING last_seq
 ), logged AS (
     INSERT INTO event_log (event_id, user_id, seq, event_type, event_level, "timestamp", source, data,
-                           created_at, collapse_key)
-    SELECT $1, $2, last_seq, $3, $4, $5, $6, $7, $8, $9 FROM raised
+                           created_at, collapse_key, expires_at)
+    SELECT $1, $2, last_seq, $3, $4, $5, $6, $7, $8, $9, $10 FROM raised
 ), counted AS (
     INSERT INTO event_count AS counter (day, writer, event_type, source, event_level, events)
-    VALUES ($10, $11, $3, $6, $4, 1)
+    VALUES ($11, $12, $3, $6, $4, 1)
     ON CONFLICT (day, writer, event_type, source, event_level)
     DO UPDATE SET events = counter.events + 1
 )
@@ -77,7 +78,7 @@ ON CONFLICT (user_id) DO UPDATE SET last_seq = stream.last_seq
 """
 
 _COLUMNS = """event_id, user_id, seq, event_type, event_level, "timestamp", source, data, created_at,
-           collapse_key"""
+           collapse_key, expires_at"""
 
 _FIND = f"SELECT {_COLUMNS} FROM event_log WHERE event_id = ANY ($1::text[])"  # noqa: S608 - our own text.
 
@@ -150,6 +151,7 @@ async def store(connection: Connection, events: Sequence[Event], writer: int) ->
             text_array([event.data for event in rows]),
             wire_arrays.timestamp_array([event.accept_time for event in rows]),
             wire_arrays.nullable_text_array([event.collapse_key for event in rows]),
+            wire_arrays.nullable_timestamp_array([event.expires_at for event in rows]),
             writer,
             wire_arrays.date_array([key[0] for key, _ in counted]),
             text_array([key[1] for key, _ in counted]),
@@ -176,6 +178,7 @@ def _values_of_one(event: Event, writer: int) -> tuple[object, ...]:
         event.data,
         event.accept_time,
         event.collapse_key,
+        event.expires_at,
         event.accept_time.date(),
         writer,
     )
@@ -207,7 +210,7 @@ async def find(connection: Connection, event_ids: Sequence[str]) -> list[Numbere
 
 def numbered(row: TupleRow) -> NumberedEvent:
     """The event in a row of `_COLUMNS`."""
-    event_id, user_id, seq, event_type, level, moment, source, data, created_at, collapse_key = row
+    event_id, user_id, seq, event_type, level, moment, source, data, created_at, key, expires_at = row
     return NumberedEvent(
         Event(
             event_id,
@@ -218,7 +221,8 @@ def numbered(row: TupleRow) -> NumberedEvent:
             source,
             data,
             _utc(created_at),
-            collapse_key,
+            key,
+            None if expires_at is None else _utc(expires_at),
         ),
         seq,
     )

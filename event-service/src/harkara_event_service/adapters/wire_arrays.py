@@ -21,6 +21,7 @@ from psycopg.pq import Format
 _HEADER = struct.Struct(">iiIii")
 _LENGTH = struct.Struct(">i").pack
 _NULL = _LENGTH(-1)
+_EIGHT_BYTES = struct.Struct(">iq").pack
 _EMPTY_HEADER = struct.Struct(">iiI")
 
 # Of pg_type.dat: the element's oid, the array's oid. They are fixed for ever.
@@ -139,6 +140,21 @@ def timestamp_array(values: Sequence[datetime]) -> WireArray:
         for each in since
     ]
     return _TimestampArray(_with_header(_TIMESTAMPTZ, len(values), _eight_bytes_each(microseconds)))
+
+
+def nullable_timestamp_array(values: Sequence[datetime | None]) -> WireArray:
+    """A `timestamptz[]` of aware datetimes in which None is null."""
+    parts: list[bytes] = []
+    for value in values:
+        if value is None:
+            parts.append(_NULL)
+        else:
+            since = value - _POSTGRES_EPOCH
+            microseconds = (
+                since.days * _DAY_MICROSECONDS + since.seconds * _SECOND_MICROSECONDS + since.microseconds
+            )
+            parts.append(_EIGHT_BYTES(8, microseconds))
+    return _TimestampArray(_with_header(_TIMESTAMPTZ, len(values), b"".join(parts), has_nulls=True))
 
 
 def date_array(values: Sequence[date]) -> WireArray:

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.event import Announced
 
 WINDOW_BYTES = 128 * 1024
 """How much catch-up may be under way to one session beyond what its edge wrote."""
@@ -151,7 +151,7 @@ class ToSend(NamedTuple):
 
     attachment: Attachment
     sessions: bytes
-    event: NumberedEvent
+    event: Announced
     is_live: bool
 
 

@@ -1,4 +1,4 @@
-"""An event: as accepted, as numbered, and as the text that clients receive.
+"""An event: as accepted, as numbered, as fan-out needs it, and as the text that clients receive.
 
 What an emitter may say is judged in `acceptance.py`; here an event is already sound. The text is
 made in one place only, so that a live frame and one read from the log are the same bytes.
@@ -26,6 +26,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         data: a JSON object, as it came.
         accept_time: when the event-service took it; UTC.
         collapse_key: what a later event of the same key supersedes, or None.
+        expires_at: from when on it is not delivered any more, or None; UTC. Part of no content: a
+            duplicate is accepted later, and keeps the first one's.
         level_given: whether the emitter named the level.
         timestamp_given: whether the emitter named the timestamp.
     """
@@ -39,6 +41,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     data: str
     accept_time: datetime
     collapse_key: str | None = None
+    expires_at: datetime | None = None
     level_given: bool = False
     timestamp_given: bool = False
 
@@ -95,3 +98,71 @@ def client_text(numbered: NumberedEvent) -> bytes:
         f'"event_id":"{event.event_id}","timestamp":"{iso_utc(event.timestamp)}",'
         f'"user_id":"{event.user_id}","data":{event.data},"source":"{event.source}","seq":{numbered.seq}}}'
     ).encode()
+
+
+_AROUND_DATA_BYTES = 256
+"""What an event's text holds besides its `data`, about."""
+
+
+class Announced(msgspec.Struct, gc=False):
+    """What fan-out needs of an event, wherever it was committed.
+
+    Its text is made when it is asked for first: most events are for people who are not there. Made by
+    `announced`, or by whoever heard of the event, who has its text already.
+
+    Args:
+        user_id: whose.
+        seq: its number.
+        event_type: its type.
+        collapse_key: as in `Event`; only events of level low have one.
+        expires_at: as in `Event`.
+        made: the text that clients receive, once there is one.
+        origin: what to make it of, where there is none yet.
+    """
+
+    user_id: str
+    seq: int
+    event_type: str
+    collapse_key: str | None = None
+    expires_at: datetime | None = None
+    made: bytes | None = None
+    origin: NumberedEvent | None = None
+
+    @property
+    def text(self) -> bytes:
+        """The JSON text that clients receive.
+
+        Raises:
+            ValueError: there is neither a text nor an event to make one of.
+        """
+        if self.made is None:
+            if self.origin is None:
+                raise ValueError("an announced event must come with its text or with what it is made of")
+            self.made = client_text(self.origin)
+        return self.made
+
+    @property
+    def text_bytes(self) -> int:
+        """How long the text is, about, and without making it."""
+        if self.made is not None or self.origin is None:
+            return len(self.text)
+        data = self.origin.event.data
+        return (len(data) if data.isascii() else len(data.encode())) + _AROUND_DATA_BYTES
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether it is not to be delivered any more."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+def announced(numbered: NumberedEvent) -> Announced:
+    """A stored event as fan-out needs it."""
+    event = numbered.event
+    return Announced(
+        event.user_id,
+        numbered.seq,
+        event.event_type,
+        event.collapse_key,
+        event.expires_at,
+        None,
+        numbered,
+    )

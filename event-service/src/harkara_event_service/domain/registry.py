@@ -26,7 +26,7 @@ from harkara_event_service.domain.cursor import (
     can_take,
     pack,
 )
-from harkara_event_service.domain.event import NumberedEvent
+from harkara_event_service.domain.event import Announced
 
 SWAMPED_SESSIONS = 100
 """Fewer sessions than this that wait for the log are no reason to slow the emitters."""
@@ -193,25 +193,20 @@ class Registry:
 
     # Events.
 
-    def announce(self, user_id: str, seq: int, event_type: str) -> Recipients:
-        """Take note of a committed event, and say who gets it live.
-
-        Args:
-            user_id: whose.
-            seq: its number.
-            event_type: its type.
-        """
-        stream = self._streams.get(user_id)
+    def announce(self, event: Announced) -> Recipients:
+        """Take note of a committed event, and say who gets it live."""
+        stream = self._streams.get(event.user_id)
         if stream is None:
             return NOBODY
         head = stream.head
+        seq = event.seq
         if head is None or seq > head + 1:
             stream.heard = max(stream.heard, seq)
             self._want_read(stream)
             return NOBODY
         if seq <= head:
             return NOBODY
-        return self._move_head(stream, seq, event_type)
+        return self._move_head(stream, seq, event.event_type)
 
     def _move_head(self, stream: Stream, seq: int, event_type: str) -> Recipients:
         """Move the head to `seq`, and say who gets that event."""
@@ -348,14 +343,14 @@ class Registry:
                 stream.reading = False
                 self._want_read(stream)
 
-    def apply_page(self, user_id: str, page: Sequence[tuple[NumberedEvent, int]]) -> list[ToSend]:
+    def apply_page(self, user_id: str, page: Sequence[Announced]) -> list[ToSend]:
         """Move cursors along a page of the log.
 
         A session whose window closes stops where it is.
 
         Args:
             user_id: whose stream.
-            page: consecutive events by rising seq, each with the size of its text in bytes.
+            page: consecutive events by rising seq.
 
         Returns:
             What to send, in order.
@@ -366,10 +361,10 @@ class Registry:
         stream.reading = False
         to_send: list[ToSend] = []
         if stream.head is not None:
-            for event, size in page:
-                self._pass_behind(stream, event, size, to_send)
+            for event in page:
+                self._pass_behind(stream, event, to_send)
                 if event.seq == stream.head + 1:
-                    recipients = self._move_head(stream, event.seq, event.event.event_type)
+                    recipients = self._move_head(stream, event.seq, event.event_type)
                     to_send += [
                         ToSend(attachment, sessions, event, is_live=True)
                         for attachment, sessions in recipients.by_edge
@@ -406,7 +401,7 @@ class Registry:
         return lost
 
     @staticmethod
-    def _pass_behind(stream: Stream, event: NumberedEvent, size: int, to_send: list[ToSend]) -> None:
+    def _pass_behind(stream: Stream, event: Announced, to_send: list[ToSend]) -> None:
         """Move the sessions that stand just before `event` past it."""
         for session in stream.behind:
             if (
@@ -418,9 +413,10 @@ class Registry:
             ):
                 continue
             session.position = event.seq
-            if session.wants(event.event.event_type):
+            if session.wants(event.event_type):
                 if session.under_way is None:
                     session.under_way = deque()
+                size = event.text_bytes
                 session.under_way.append((event.seq, size))
                 session.under_way_bytes += size
                 to_send.append(ToSend(session.attachment, pack(session.number), event, is_live=False))
