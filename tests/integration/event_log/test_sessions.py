@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
-from harkara_event_service.ports import Failure, Stored
+from harkara_event_service.ports import Failure, LogUnavailableError, Stored
 from harkara_schema.errors import SchemaVersionError
 from tests.support.events import make_event, make_events, told
 from tests.support.logs import append, open_log, seqs
@@ -22,10 +22,12 @@ async def test_a_database_without_tables_is_refused_at_the_start(empty_database:
             pass
 
 
-async def test_a_server_that_is_not_there_is_told_at_the_start() -> None:
-    with pytest.raises(psycopg.OperationalError):
-        async with open_log("postgresql://nobody:x@127.0.0.1:1/nothing"):
-            pass
+async def test_a_log_whose_server_is_not_there_opens_and_is_not_healthy() -> None:
+    async with open_log("postgresql://nobody:x@127.0.0.1:1/nothing") as log:
+        assert not log.healthy
+        assert await append(log, make_event(), seconds=0.05) == [Failure.UNAVAILABLE]
+        with pytest.raises(LogUnavailableError):
+            await log.heads(["user_1"])
 
 
 @pytest.mark.parametrize(
