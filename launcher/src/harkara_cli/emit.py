@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from harkara.event.v1 import emit_service_pb2 as pb
@@ -17,8 +18,9 @@ BATCH = 500
 LEVELS = ("low", "medium", "high", "critical")
 
 _CHUNK_BYTES = 65_536
-_TEXT_FIELDS = ("user_id", "event_type", "source", "event_id", "collapse_key")
-_FIELDS = frozenset({*_TEXT_FIELDS, "event_level", "data", "timestamp"})
+_TEXT_FIELDS = ("user_id", "event_type", "data", "source", "event_id", "collapse_key")
+_FIELDS = frozenset({*_TEXT_FIELDS, "event_level", "timestamp"})
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # google.rpc.Code, by number.
 _CODES = {3: "INVALID_ARGUMENT", 6: "ALREADY_EXISTS", 7: "PERMISSION_DENIED", 12: "UNIMPLEMENTED"}
 
@@ -46,7 +48,7 @@ class Outcome:
 
 
 def draft(fields: dict[str, Any]) -> event_pb2.EventDraft:
-    """An event from its fields as they stand in the protocol; `data` is JSON text, or an object.
+    """An event from its fields as they stand in the protocol; `data` is JSON text.
 
     Raises:
         MisuseError: A field is unknown or has the wrong form.
@@ -62,8 +64,6 @@ def draft(fields: dict[str, Any]) -> event_pb2.EventDraft:
                 message = f"{name} is not text"
                 raise MisuseError(message)
             setattr(made, name, value)
-    data = fields.get("data", "")
-    made.data = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     if (level := fields.get("event_level")) is not None:
         if level not in LEVELS:
             message = f"event_level {level} is none of {', '.join(LEVELS)}"
@@ -77,12 +77,15 @@ def draft(fields: dict[str, Any]) -> event_pb2.EventDraft:
 def drafts_in(file: IO[bytes], defaults: dict[str, Any]) -> Iterator[list[event_pb2.EventDraft]]:
     """Events from JSON lines, in the batches in which they come: a slow pipe is not waited for.
 
+    `data` is an object, of which every byte is kept, or its JSON in a string.
+
     Args:
         file: Its lines.
         defaults: Fields for the lines that leave them out.
 
     Raises:
-        MisuseError: A line is no event; its number is said. Those before it have been yielded.
+        MisuseError: A line is no event; its number is said. Those before it have been yielded. Or the file
+            cannot be read.
     """
     number = 0
     rest = b""
@@ -145,14 +148,27 @@ def _error_of(result: pb.EmitResult) -> str:
 
 
 def _object(line: bytes) -> dict[str, Any]:
+    """The members of a line; `data` as the JSON text it is: parsed and printed again, digits would change."""
     try:
-        value = json.loads(line)
-    except ValueError as error:
+        raw = _members(line)
+        data = raw.pop("data", None)
+        fields = {name: msgspec.json.decode(value) for name, value in raw.items()}
+        if data is not None:
+            text = bytes(data)
+            fields["data"] = msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
+    except RecursionError as error:
+        raise MisuseError("nested too deeply") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"not JSON: {error}"
         raise MisuseError(message) from error
-    if not isinstance(value, dict):
-        raise MisuseError("not a JSON object")
-    return value
+    return fields
+
+
+def _members(line: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _MEMBERS.decode(line)
+    except msgspec.ValidationError as error:
+        raise MisuseError("not a JSON object") from error
 
 
 def _timestamp(text: object) -> Timestamp:

@@ -42,9 +42,23 @@ def test_data_that_is_text_is_passed_on_as_it_is(text: str) -> None:
     assert draft({"data": text}).data == text
 
 
-@given(st.dictionaries(st.text(), json_values))
-def test_data_that_is_an_object_becomes_its_json(data: dict[str, Any]) -> None:
-    assert json.loads(draft({"data": data}).data) == data
+@given(st.dictionaries(st.text(), json_values), st.booleans(), st.sampled_from([None, 1]))
+def test_data_of_a_line_is_the_same_as_text_and_as_an_object(
+    data: dict[str, Any], ascii_only: bool, indent: int | None
+) -> None:
+    text = json.dumps(data, ensure_ascii=ascii_only, indent=indent).replace("\n", " ")
+    as_text, as_object = drafts(f'{{"data":{json.dumps(text)}}}\n{{"data":{text}}}')
+    assert as_text.data == as_object.data == text
+
+
+def test_numbers_of_a_line_keep_their_digits() -> None:
+    """They were parsed and printed again: a price of 1.10 became 1.1, a long number another one."""
+    data = '{"x":12345678901234567.89,"y":1.10, "z":1E400}'
+    assert [made.data for made in drafts(f'{{"data": {data} }}')] == [data]
+
+
+def test_of_two_members_of_one_name_the_last_counts() -> None:
+    assert [made.data for made in drafts('{"data":{"n":1},"data":{"n":2}}')] == ['{"n":2}']
 
 
 @pytest.mark.parametrize(
@@ -53,6 +67,7 @@ def test_data_that_is_an_object_becomes_its_json(data: dict[str, Any]) -> None:
         ({"usr_id": "anna"}, "unknown field usr_id: there are collapse_key, data, event_id"),
         ({"user_id": 7}, "user_id is not text"),
         ({"event_level": "urgent"}, "event_level urgent is none of low, medium, high, critical"),
+        ({"data": {}}, "data is not text"),
         ({"timestamp": "yesterday"}, "timestamp yesterday is not ISO 8601"),
     ],
 )
@@ -77,9 +92,25 @@ def test_many_lines_come_in_batches() -> None:
     assert max(sizes) <= BATCH
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '"text"', '{"event_level":"urgent"}'])
-def test_a_line_at_fault_is_named_by_its_number_after_those_before_it(line: str) -> None:
-    batches = drafts_in(io.BytesIO(f'{{"user_id":"anna"}}\n\n{line}\n'.encode()), {})
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b"[]", id="array"),
+        pytest.param(b'"text"', id="text"),
+        pytest.param(b'{"event_level":"urgent"}', id="unknown level"),
+        pytest.param(rb'{"user_id":"\ud800"}', id="lone surrogate in a field"),
+        pytest.param(rb'{"data":{"a":"\ud800"}}', id="lone surrogate in data"),
+        pytest.param(rb'{"data":"\ud800"}', id="lone surrogate in data as text"),
+        pytest.param(b'{"user_id":"\xff"}', id="no UTF-8 in a field"),
+        pytest.param(b'{"data":{"a":"\xff"}}', id="no UTF-8 in data"),
+        pytest.param(b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="deep data"),
+        pytest.param(b'{"user_id":' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="deep field"),
+        pytest.param(b'{"data":{"a":NaN}}', id="no number"),
+    ],
+)
+def test_a_line_at_fault_is_named_by_its_number_after_those_before_it(line: bytes) -> None:
+    batches = drafts_in(io.BytesIO(b'{"user_id":"anna"}\n\n' + line + b"\n"), {})
     assert [made.user_id for made in next(batches)] == ["anna"]
     with pytest.raises(MisuseError, match=r"^line 3: "):
         next(batches)
