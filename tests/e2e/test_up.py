@@ -101,6 +101,19 @@ def harkara_process(
     return Ran(run.returncode, run.stdout, run.stderr)
 
 
+def shell(line: str, up: "Up", environment: Mapping[str, str] | None = None) -> Ran:
+    """A shell's line, in which `harkara` is the command, on the mesh that runs."""
+    run = subprocess.run(  # noqa: S603 - our own command.
+        ["/bin/sh", "-c", line.replace("harkara ", f"{sys.executable} -P -m harkara_cli ")],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=100,
+        check=False,
+        env={**os.environ, "HARKARA_DATA_DIR": up.data_dir, **(environment or {})},
+    )
+    return Ran(run.returncode, run.stdout, run.stderr)
+
+
 @contextmanager
 def running(data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Up]:
     """`up --json`; killed at the end if the test has not ended it."""
@@ -269,6 +282,54 @@ def test_tail_ends_without_a_word_when_nobody_reads_what_it_prints(up: Up) -> No
             assert (tailing.wait(20), tailing.stderr.read()) == (1, b"")
         finally:
             tailing.kill()
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("users list", ""),
+        ("status", ""),
+        (f"emit --user demo_rider --type order_ready --data '{ORDER}'", "; the event is stored: evt_"),
+        ("tail --user demo_shop --since 0 --count 1", ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(up: Up, command: str, more: str, redirection: str) -> None:
+    if command.startswith("tail"):
+        about = ("--user", "demo_shop", "--data-dir", up.data_dir)
+        assert harkara("emit", "--type", "order_ready", "--data", ORDER, *about).returncode == 0
+    run = shell(f"harkara {command} {redirection}", up)
+    assert run.returncode == 1
+    assert run.stderr.startswith("harkara: standard output cannot be written: ")
+    assert more in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_emit_whose_reader_leaves_early_tells_how_many_events_are_stored(up: Up, tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    file.write_text(f'{{"event_type":"order_ready","data":{ORDER}}}\n' * 3)
+    command = f"{{ harkara emit --user demo_rider --from {file}; echo $? >&2; }} | :"
+    assert shell(command, up).stderr == (
+        "harkara: nobody reads the output any more; 3 events were stored before that\n1\n"
+    )
+
+
+def test_emit_from_standard_input_that_is_closed_is_one_line(up: Up) -> None:
+    run = shell("harkara emit --user demo_rider --from - <&-", up)
+    said = "harkara: standard input: Bad file descriptor; 0 events were stored before that\n"
+    assert run == Ran(2, "", said)
+
+
+def test_an_events_data_is_kept_as_a_file_has_it(up: Up, tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    data = '{"order_id":"हरकारा","total_amount":1.10, "x":12345678901234567.89}'
+    file.write_text(f'{{"event_type":"order_created","data":{data}}}\n')
+    emitted = harkara("emit", "--user", "demo_admin", "--from", str(file), "--data-dir", up.data_dir)
+    assert emitted.returncode == 0, emitted.stderr
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    tail = "harkara tail --user demo_admin --since 0 --count 1"
+    assert "हरकारा" in shell(tail, up, plain).stdout
+    assert data in shell(f"{tail} --json", up, plain).stdout
 
 
 def test_a_second_up_on_the_same_folder_is_refused_in_one_line(up: Up) -> None:

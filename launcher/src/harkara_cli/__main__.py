@@ -7,7 +7,9 @@ import sys
 # starts children after it has spoken gRPC.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
+from harkara_cli import standard_streams
 from harkara_cli.main import main
 
 if __name__ == "__main__":
+    standard_streams.prepare()
     sys.exit(main())

@@ -247,7 +247,8 @@ def main(arguments: Sequence[str]) -> int:
             install.bring_up_to_date(test=test)
             signal.signal(signal.SIGTERM, before)
         # -P: a module in the working folder must not be taken for one of ours.
-        command = [str(install.python), "-P", "-m", "harkara_cli", *arguments]
+        # utf8: so are ids and events, whatever the locale says of arguments and names of files.
+        command = [str(install.python), "-P", "-X", "utf8", "-m", "harkara_cli", *arguments]
         os.execv(install.python, command)  # noqa: S606 - that is the point: the pid stays.
     except KeyboardInterrupt:
         _say("interrupted; the next run starts the install again")

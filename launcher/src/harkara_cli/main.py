@@ -4,6 +4,7 @@ A module of commands offers `register(app)`; a new group is one more line in `bu
 what they need when they run: `--help` and `token` must answer at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import typer
 
 from harkara_cli.commands import bench, events, mesh, testing, tokens, upkeep, users
 from harkara_cli.console import say
-from harkara_cli.errors import CliError
+from harkara_cli.errors import CliError, MisuseError
 
 INTERRUPTED = 130
 
@@ -50,26 +51,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 2 for misuse, 1 for a failure, 130 where it was interrupted.
-
-    Raises:
-        SystemExit: Whoever read our output has gone.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _refuse_what_is_no_text(given)
         status = typer.main.get_command(build_app()).main(
-            args=list(sys.argv[1:] if arguments is None else arguments),
-            prog_name="harkara",
-            standalone_mode=False,
+            args=given, prog_name="harkara", standalone_mode=False
         )
     except CliError as error:
-        say(str(error))
+        if text := str(error):  # Empty where nobody reads what we print: that is no news to anybody.
+            say(text)
         return error.exit_status
     except typer.TyperException as error:
         if text := error.format_message():  # Empty where the help was printed instead.
             say(_one_line(text))
         return error.exit_code
+    except OSError as error:
+        say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return 1
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _refuse_what_is_no_text(given: Sequence[str]) -> None:
+    """Refuses bytes that are no UTF-8 in what we are given, before they get into an event or a token.
+
+    Raises:
+        MisuseError: There are some.
+    """
+    settings = ((name, text) for name, text in os.environ.items() if name.startswith("HARKARA_"))
+    for name, text in (*settings, *(("an argument", text) for text in given)):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(text).decode(errors="backslashreplace")
+            message = f"{name} is not UTF-8: {shown[:80]}"
+            raise MisuseError(message) from None
 
 
 def _one_line(text: str) -> str:

@@ -1,11 +1,12 @@
 """Whether anybody reads our output: for commands that may be silent for long."""
 
 import asyncio
-import errno
 import os
 import select
 import stat
 from collections.abc import Coroutine
+
+from harkara_cli.errors import ReaderGoneError
 
 
 async def while_read(work: Coroutine[None, None, None], descriptor: int = 1) -> None:
@@ -19,7 +20,7 @@ async def while_read(work: Coroutine[None, None, None], descriptor: int = 1) -> 
         descriptor: Whose reader.
 
     Raises:
-        BrokenPipeError: The reader went. As for a write that failed, the command then ends without a word.
+        ReaderGoneError: The reader went.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
@@ -42,7 +43,7 @@ async def while_read(work: Coroutine[None, None, None], descriptor: int = 1) -> 
         await task
     except asyncio.CancelledError:
         if has_gone:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+            raise ReaderGoneError from None
         raise
     finally:
         if is_watched:

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from harkara_catalogue.codes import CLOSE_CODES, ClientAction
+from harkara_cli.console import CONTROLS
 from harkara_cli.errors import CliError, MisuseError
 
 _OPEN_SECONDS = 10
@@ -28,8 +29,6 @@ _LONGEST_BACKOFF = 30.0
 _SPREAD_SECONDS = 5.0
 _NORMAL = 1000
 _COLOURS = {"critical": "1;31", "high": "33", "medium": "36", "low": "2"}
-# JSON escapes the controls below space; those from DEL on could still talk to the terminal.
-_CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
 
 @dataclass(frozen=True)
@@ -271,9 +270,9 @@ def as_line(event: dict[str, Any], *, colour: bool) -> str:
         happened = datetime.fromisoformat(str(event.get("timestamp")))
         when = happened.astimezone().strftime("%H:%M:%S")
     data = json.dumps(event.get("data"), ensure_ascii=False, separators=(",", ":"))
-    kind = f"{event.get('event_type', '')!s:<20} {level:<8}".translate(_CONTROLS)
+    kind = f"{event.get('event_type', '')!s:<20} {level:<8}".translate(CONTROLS)
     kind = f"\033[{_COLOURS.get(level, '0')}m{kind}\033[0m" if colour else kind
-    number, rest = f"{event.get('seq', ''):>6}", f"{event.get('source', '')}  {data}".translate(_CONTROLS)
+    number, rest = f"{event.get('seq', ''):>6}", f"{event.get('source', '')}  {data}".translate(CONTROLS)
     return f"{when} {number}  {kind} {rest}"
 
 

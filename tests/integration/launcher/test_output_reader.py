@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harkara_cli.errors import ReaderGoneError
 from harkara_cli.output_reader import while_read
 
 
@@ -56,7 +57,7 @@ async def test_work_ends_at_once_when_the_reader_goes(make_ends: Callable[[str],
     task = asyncio.create_task(while_read(work.run(), writer))
     await work.begun.wait()
     os.close(reader)
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(ReaderGoneError):
         await asyncio.wait_for(task, 10)
     assert work.ended
 
@@ -64,7 +65,7 @@ async def test_work_ends_at_once_when_the_reader_goes(make_ends: Callable[[str],
 async def test_work_whose_reader_has_gone_before_ends_too(make_ends: Callable[[str], Ends]) -> None:
     writer, reader = make_ends("pipe")
     os.close(reader)
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(ReaderGoneError):
         await asyncio.wait_for(while_read(Work().run(), writer), 10)
 
 

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from harkara_cli import tail as tail_module
-from harkara_cli.errors import CliError, MisuseError
+from harkara_cli.errors import CliError, MisuseError, OutputError
 from harkara_cli.tail import Tail, TailOptions
 
 Act = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
@@ -63,7 +63,8 @@ async def playing(*acts: Act) -> AsyncIterator[Server]:
 class Follower:
     """A `Tail` and what it told."""
 
-    def __init__(self, server: Server, options: TailOptions) -> None:
+    def __init__(self, server: Server, options: TailOptions, fault: Exception | None = None) -> None:
+        self._fault = fault
         self.seqs: list[int] = []
         self.news: list[str] = []
         self._tokens = 0
@@ -71,9 +72,14 @@ class Follower:
             options,
             find_url=lambda: server.url,
             mint_token=self._mint,
-            on_event=lambda _, message: self.seqs.append(message["seq"]),
+            on_event=self._print,
             on_news=self.news.append,
         )
+
+    def _print(self, _: str, message: dict[str, Any]) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self.seqs.append(message["seq"])
 
     def _mint(self) -> str:
         self._tokens += 1
@@ -107,6 +113,20 @@ async def test_it_subscribes_and_tells_events_until_it_has_enough() -> None:
         await follower.run()
     assert (follower.seqs, subscribed) == ([5, 7], [["a", "b"]])
     assert server.auths == [{"type": "auth", "token": "token 1", "user_id": "anna"}]
+
+
+async def test_an_event_that_cannot_be_printed_ends_it_and_is_no_loss_of_the_connection() -> None:
+    async def act(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await let_in(socket)
+        await next_of(socket, "subscribe")
+        await send(socket, **event(1))
+        await socket.wait_closed()
+
+    async with playing(act) as server:
+        follower = Follower(server, TailOptions("anna"), OutputError("the disk is full"))
+        with pytest.raises(OutputError, match=r"^the disk is full$"):
+            await follower.run()
+    assert follower.news == []
 
 
 async def test_after_a_lost_connection_it_resumes_after_the_last_event_and_tells_none_twice() -> None:

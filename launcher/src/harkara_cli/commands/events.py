@@ -1,5 +1,6 @@
 """`emit` and `tail`."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,11 @@ import typer
 
 from harkara_cli.commands.options import DEFAULT, DataDirOption, JsonOption, read_ids
 from harkara_cli.data_dir import DataDir
-from harkara_cli.errors import CliError, MisuseError
+from harkara_cli.errors import CliError, MisuseError, OutputError
 from harkara_cli.tokens import SERVICE_NAME
 
 if TYPE_CHECKING:
-    from harkara_cli.emit import Emitter
+    from harkara_cli.emit import Emitter, Outcome
 
 _PANEL = "Events"
 _CREDENTIAL_SECONDS = 86_400
@@ -63,7 +64,7 @@ def emit(  # noqa: PLR0913 - one option for each field of an event.
             "--from",
             metavar="FILE",
             help="Emit the events of this file, a JSON object a line; - is standard input. The other"
-            " options fill in what a line leaves out.",
+            " options fill in what a line leaves out. Of two members of one name the last counts.",
             show_default=False,
         ),
     ] = None,
@@ -97,12 +98,10 @@ def emit(  # noqa: PLR0913 - one option for each field of an event.
         raise MisuseError("--id goes with one event, not with --from")
     if from_file == "-":
         return _emit_all(sys.stdin.buffer, fields, source, data_dir, as_json=as_json)
-    try:
-        with Path(from_file).open("rb") as file:
-            return _emit_all(file, fields, source, data_dir, as_json=as_json)
-    except OSError as error:
-        message = f"--from {from_file}: {error.strerror}"
-        raise MisuseError(message) from error
+    from harkara_cli.standard_streams import Input  # noqa: PLC0415 - see main.
+
+    with io.BufferedReader(Input(from_file, f"--from {from_file}")) as file:
+        return _emit_all(file, fields, source, data_dir, as_json=as_json)
 
 
 def tail(  # noqa: PLR0913 - each is an option of the command.
@@ -177,8 +176,10 @@ def _emit_one(fields: dict[str, Any], source: str, data_dir: Path, *, as_json: b
     event = draft(fields)
     with _emitter(source, data_dir) as emitter:
         outcome = emitter.one(event)
-    again = " (stored before)" if outcome.duplicate else ""
-    put(outcome.to_json() if as_json else f"{outcome.event_id} seq {outcome.seq}{again}")
+    try:
+        put(_told(outcome, as_json=as_json))
+    except OutputError as error:
+        raise _with(error, f"the event is stored: {_told(outcome, as_json=False)}") from error
     return 0
 
 
@@ -188,23 +189,32 @@ def _emit_all(
     from harkara_cli.console import put, say  # noqa: PLC0415 - see main.
     from harkara_cli.emit import drafts_in  # noqa: PLC0415
 
-    stored = failed = 0
+    stored = told = 0
     with _emitter(source, data_dir) as emitter:
         try:
             for batch in drafts_in(file, defaults):
-                for outcome in emitter.many(batch):
-                    stored += outcome.error is None
-                    failed += outcome.error is not None
-                    if as_json:
-                        put(outcome.to_json())
-                    elif outcome.error is None:
-                        put(f"{outcome.event_id} seq {outcome.seq}{' (stored before)' * outcome.duplicate}")
+                outcomes = list(emitter.many(batch))
+                # Before any is told: all of them are stored, whether telling succeeds or not.
+                stored += sum(outcome.error is None for outcome in outcomes)
+                for outcome in outcomes:
+                    told += 1
+                    if as_json or outcome.error is None:
+                        put(_told(outcome, as_json=as_json))
                     else:
-                        say(f"event {stored + failed}: {outcome.error}")
+                        say(f"event {told}: {outcome.error}")
         except CliError as error:
-            message = f"{error}; {stored} events were stored before that"
-            raise type(error)(message) from error
-    if failed:
-        message = f"{failed} of {stored + failed} events were refused"
+            raise _with(error, f"{stored} events were stored before that") from error
+    if stored < told:
+        message = f"{told - stored} of {told} events were refused"
         raise CliError(message)
     return 0
+
+
+def _told(outcome: "Outcome", *, as_json: bool) -> str:
+    again = " (stored before)" if outcome.duplicate else ""
+    return outcome.to_json() if as_json else f"{outcome.event_id} seq {outcome.seq}{again}"
+
+
+def _with(error: CliError, more: str) -> CliError:
+    """The same error, with what was done before it: that must be known even where nobody reads on."""
+    return type(error)(f"{str(error) or 'nobody reads the output any more'}; {more}")
