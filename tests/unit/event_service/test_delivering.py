@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from harkara_event_service import service
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.cursor import Attachment, ResumePoint
 from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
 from harkara_event_service.service import READ_EVENTS, READ_USERS, Delivering, OpenRequest
+from harkara_event_service.service import delivering as delivering_module
 from tests.support.delivery import (
     Advanced,
     Disconnected,
@@ -338,7 +338,7 @@ async def test_nothing_is_kept_of_an_edge_that_left(replica: Replica) -> None:
 
 
 async def test_a_new_life_is_noticed_while_nobody_opens_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "EPOCH_SECONDS", 0.01)
+    monkeypatch.setattr(delivering_module, "EPOCH_SECONDS", 0.01)
     replica = Replica()
     running = asyncio.create_task(replica.delivering.run())
     replica.open()

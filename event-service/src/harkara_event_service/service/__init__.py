@@ -1,0 +1,26 @@
+"""What the event-service does: takes events into the log, and brings them to the edges.
+
+`Emitting` and `Delivering` share nothing but the log: what one commits, the log announces to the
+other (`EventLog`'s `Committed` callback).
+"""
+
+from harkara_event_service.service.delivering import (
+    READ_EVENTS,
+    READ_USERS,
+    READS_AT_ONCE,
+    Delivering,
+    OpenRequest,
+    Stats,
+)
+from harkara_event_service.service.emitting import Answer, Emitting
+
+__all__ = [
+    "READS_AT_ONCE",
+    "READ_EVENTS",
+    "READ_USERS",
+    "Answer",
+    "Delivering",
+    "Emitting",
+    "OpenRequest",
+    "Stats",
+]
