@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import time
 from collections.abc import Mapping
@@ -140,7 +141,7 @@ class _Up:
         if self._options.as_json:
             put(self._state.to_json())
         else:
-            put(_welcome(self._state, self._options.data_dir))
+            put(_welcome(self._state))
 
     def _describe(self, addresses: Addresses, dsn: str) -> MeshState:
         minter = self._data.minter()
@@ -203,16 +204,17 @@ def _add_demo_users(data: DataDir, auth_target: str) -> None:
     data.demo_users_mark.touch(mode=0o600)
 
 
-def _welcome(state: MeshState, data_dir: Path) -> str:
+def _welcome(state: MeshState) -> str:
     colour = use_colour(1)
 
     def title(text: str) -> str:
         return paint(text, "1", when=colour)
 
+    # What follows is pasted into a shell, perhaps in another folder than ours.
     script = "./harkara" if Path.cwd() == ROOT else str(ROOT / "harkara")
-    more = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {data_dir}"
+    more = [] if state.data_dir == str(DEFAULT_DATA_DIR) else ["--data-dir", state.data_dir]
     customer = state.users[0]
-    data = '{"order_id":"ord_1","total_amount":130}'
+    emit = ["--type", "order_created", "--data", '{"order_id":"ord_1","total_amount":130}']
     return "\n".join(
         [
             "",
@@ -228,9 +230,9 @@ def _welcome(state: MeshState, data_dir: Path) -> str:
             customer.token,
             "",
             title("Listen:"),
-            f"  {script} tail --user {customer.user_id}{more}",
+            f"  {shlex.join([script, 'tail', '--user', customer.user_id, *more])}",
             title("Emit, in another terminal:"),
-            f"  {script} emit --user {customer.user_id} --type order_created --data '{data}'{more}",
+            f"  {shlex.join([script, 'emit', '--user', customer.user_id, *emit, *more])}",
             "",
         ]
     )
