@@ -99,6 +99,7 @@ class DataDir:
         """Mints this mesh's tokens.
 
         Raises:
+            MisuseError: A setting of auth-service is none.
             CliError: No mesh ever ran on this folder, or its key cannot be read.
         """
         try:
@@ -107,14 +108,15 @@ class DataDir:
             message = f"no mesh in {self.path} yet: start one with ./harkara up"
             raise CliError(message) from error
         except (OSError, ValueError) as error:
-            message = f"the key {self.key_file} cannot be read: {error}"
+            why = error.strerror if isinstance(error, OSError) else error
+            message = f"the key {self.key_file} cannot be used: {why}"
             raise CliError(message) from error
 
     def make_secrets(self) -> None:
         """Makes the secrets that are missing, and renews credentials that end soon.
 
         Raises:
-            CliError: They cannot be written.
+            CliError: They cannot be written, or the key that is there cannot be used.
         """
         from harkara_schema.logins import LOGINS  # noqa: PLC0415 - psycopg takes a while; only `up` needs it.
 
@@ -129,7 +131,10 @@ class DataDir:
             for name in INTERNAL_NAMES:
                 file = self.credential_file(name)
                 usual, longest = minter.usual_service_seconds, minter.longest_service_seconds
-                if not (file.exists() and minter.is_ours(file.read_text().strip(), usual / 2, longest)):
+                if not (
+                    file.exists()
+                    and minter.is_ours(file.read_text(errors="replace").strip(), usual / 2, longest)
+                ):
                     write_private(file, minter.for_internal(name))
 
     def credential(self, name: str) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 import jwt
 
+from harkara_cli.errors import MisuseError
+
 USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SERVICE_NAME = USER_ID
 INTERNAL_NAMES = ("edge", "event-service", "query-service", "operator")
@@ -22,6 +24,8 @@ MAX_USER_SECONDS = DAY_SECONDS
 
 _USUAL_SERVICE_DAYS = 365
 _LONGEST_SERVICE_DAYS = 400
+_MOST_SERVICE_DAYS = 3_660
+_LEAST_KEY_BYTES = 32
 _ALGORITHM = "HS256"
 _SETTINGS = "HARKARA_AUTH_SERVICE_"
 
@@ -49,16 +53,25 @@ class Minter:
 
     @classmethod
     def from_key_text(cls, text: str, environment: Mapping[str, str] = os.environ) -> "Minter":
-        """From the text of a key file (base64url), and the settings that auth-service will have."""
+        """From the text of a key file (base64url), and the settings that auth-service will have.
+
+        Raises:
+            ValueError: The text is no key, or too short a one: auth-service would refuse it too.
+            MisuseError: A setting is none.
+        """
+        # Told like any other, not with the decoder's words, which may hold a part of the key.
+        fault = "it is not 32 or more bytes as base64url"
         try:
-            days = float(environment.get(f"{_SETTINGS}SERVICE_TOKEN_MAX_DAYS") or _LONGEST_SERVICE_DAYS)
+            key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except ValueError:
-            days = _LONGEST_SERVICE_DAYS  # auth-service will say that it is no number.
+            raise ValueError(fault) from None
+        if len(key) < _LEAST_KEY_BYTES:
+            raise ValueError(fault)
         return cls(
-            base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)),
+            key,
             environment.get(f"{_SETTINGS}ISSUER") or None,
             environment.get(f"{_SETTINGS}AUDIENCE") or None,
-            int(days * DAY_SECONDS),
+            int(_longest_days(environment) * DAY_SECONDS),
         )
 
     def for_user(
@@ -108,3 +121,17 @@ class Minter:
         if self.audience:
             whole["aud"] = self.audience
         return jwt.encode(whole, self.key, algorithm=_ALGORITHM)
+
+
+def _longest_days(environment: Mapping[str, str]) -> float:
+    """How long auth-service lets a credential of a service live, in days."""
+    name = f"{_SETTINGS}SERVICE_TOKEN_MAX_DAYS"
+    text = environment.get(name) or str(_LONGEST_SERVICE_DAYS)
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0
+    if not 0 < days <= _MOST_SERVICE_DAYS:  # What is no number at all (nan) is not in between either.
+        message = f"{name}={text} is no number of days above 0 and up to {_MOST_SERVICE_DAYS}"
+        raise MisuseError(message)
+    return days

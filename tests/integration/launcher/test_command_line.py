@@ -80,6 +80,7 @@ def test_without_a_command_the_help_is_shown(capsys: Captured) -> None:
         (["tail", "--user", "anna", "--types", "a,,b"], "is no list of event types"),
         (["emit", "--user", "anna"], "--type and --data missing (or --from FILE)"),
         (["emit", "--from", "/no/such/file"], "--from /no/such/file: No such file or directory"),
+        (["status", "--data-dir", ""], ": it is empty (see --help)"),
         (["emit", "--from", "-", "--id", "evt_1"], "--id goes with one event"),
         (
             ["emit", "--user", "a", "--type", "b", "--data", "{}", "--timestamp", "now"],
@@ -124,6 +125,31 @@ def test_a_folder_where_no_mesh_ever_ran_mints_nothing(tmp_path: Path, capsys: C
     assert capsys.readouterr().err == (
         f"harkara: no mesh in {tmp_path / 'none'} yet: start one with ./harkara up\n"
     )
+
+
+@pytest.mark.parametrize("key", ["", "abc\n", "\0" * 43])
+@pytest.mark.parametrize("arguments", [["token", "--user", "anna"], ["up", "--ports", "auto"]], ids=" ".join)
+def test_a_damaged_key_is_refused_before_anything_is_signed_or_started(
+    arguments: list[str], key: str, data_dir: str, capsys: Captured
+) -> None:
+    data = DataDir(Path(data_dir))
+    data.key_file.write_text(key)
+    assert main([*arguments, "--data-dir", data_dir]) == 1
+    shown = capsys.readouterr()
+    said = f"harkara: the key {data.key_file} cannot be used: it is not 32 or more bytes as base64url\n"
+    assert (shown.out, shown.err) == ("", said)
+    assert not data.postgres.exists()
+
+
+def test_a_faulty_setting_of_tokens_is_one_line(
+    data_dir: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARKARA_AUTH_SERVICE_SERVICE_TOKEN_MAX_DAYS", "inf")
+    for arguments in (["token", "--user", "anna"], ["up", "--ports", "auto"]):
+        assert main([*arguments, "--data-dir", data_dir]) == 2
+        shown = capsys.readouterr()
+        assert (shown.out, len(shown.err.splitlines())) == ("", 1)
+        assert shown.err.startswith("harkara: HARKARA_AUTH_SERVICE_SERVICE_TOKEN_MAX_DAYS=inf is no number")
 
 
 def test_a_stopped_mesh_mints_tokens_for_many_users_in_order(data_dir: str, capsys: Captured) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harkara_cli.errors import MisuseError
 from harkara_cli.tokens import DAY_SECONDS, USER_ID, Minter
 
 KEY = bytes(range(32))
@@ -65,6 +66,21 @@ def test_issuer_and_audience_are_those_that_auth_service_wants() -> None:
 def test_a_key_text_may_lack_its_padding() -> None:
     text = base64.urlsafe_b64encode(KEY).decode().rstrip("=")
     assert Minter.from_key_text(text, {}).key == KEY
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", base64.urlsafe_b64encode(KEY[:31]).decode(), "A" * 43 + "!", "हरकारा"]
+)
+def test_a_text_that_is_no_key_or_a_short_one_signs_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^it is not 32 or more bytes as base64url$"):
+        Minter.from_key_text(text, {})
+
+
+@pytest.mark.parametrize("days", ["inf", "nan", "-4", "0", "3661", "many"])
+def test_a_lifetime_that_auth_service_would_refuse_is_told_with_its_setting(days: str) -> None:
+    name = "HARKARA_AUTH_SERVICE_SERVICE_TOKEN_MAX_DAYS"
+    with pytest.raises(MisuseError, match=rf"^{name}={days} is no number of days above 0 and up to 3660$"):
+        Minter.from_key_text(base64.urlsafe_b64encode(KEY).decode(), {name: days})
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,19 @@ from harkara_cli.data_dir import DEFAULT_DATA_DIR
 from harkara_cli.errors import MisuseError
 from harkara_cli.tokens import USER_ID
 
+
+def _data_dir(text: str) -> Path:
+    """The folder; an empty name, such as of a variable that is not set, would be the working folder."""
+    if not text:
+        raise typer.BadParameter("it is empty")
+    return Path(text)
+
+
 DataDirOption = Annotated[
     Path,
     typer.Option(
         "--data-dir",
+        parser=_data_dir,
         envvar="HARKARA_DATA_DIR",
         metavar="DIR",
         help="The data folder of the mesh.",
