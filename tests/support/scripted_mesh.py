@@ -23,6 +23,7 @@ from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from harkara.auth.v1 import auth_service_pb2_grpc as auth_grpc
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1 import delivery_service_pb2_grpc as delivery_grpc
+from tests.support.waiting import wait_until_async
 
 EPOCH = "epoch-1"
 PATIENCE = 10.0
@@ -78,14 +79,16 @@ def disconnect(session: int, generation: int, reason: pb.DisconnectReason.ValueT
 class Attached:
     """One Attach stream, in the test's hands."""
 
-    def __init__(self, context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse]) -> None:
+    def __init__(
+        self, context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse], *, ticking: bool = True
+    ) -> None:
         self._context = context
         self.edge = ""
         self.requests = 0
         self.authorization = dict(context.invocation_metadata() or ()).get("authorization")
         self._commands: asyncio.Queue[pb.AttachCommand | None] = asyncio.Queue()
         self.ended: asyncio.Future[grpc.StatusCode | None] = asyncio.get_running_loop().create_future()
-        self.ticking = True
+        self.ticking = ticking
         # One write at a time: grpc.aio refuses a second one under way.
         self._writing = asyncio.Lock()
 
@@ -153,6 +156,7 @@ class ScriptedDelivery(delivery_grpc.DeliveryServiceServicer):
         self.streams: asyncio.Queue[Attached] = asyncio.Queue()
         self.current: Attached | None = None
         self.refuse: grpc.StatusCode | None = None
+        self.silent = False
 
     async def attached(self) -> Attached:
         """Return the next stream that an edge opens."""
@@ -163,7 +167,7 @@ class ScriptedDelivery(delivery_grpc.DeliveryServiceServicer):
     ) -> None:
         if self.refuse is not None:
             await context.abort(self.refuse, "as the test says")
-        self.current = Attached(context)
+        self.current = Attached(context, ticking=not self.silent)
         self.streams.put_nowait(self.current)
         await self.current.serve(request_iterator)
 
@@ -286,11 +290,15 @@ class _TinySession:
 
 
 class TinyEventService:
-    """A correct event-service in memory, one instance over all its streams."""
+    """A correct event-service in memory, one over all its streams; a replica where it has another's log."""
 
-    def __init__(self, delivery_service: ScriptedDelivery) -> None:
+    def __init__(
+        self,
+        delivery_service: ScriptedDelivery,
+        log: dict[str, list[tuple[str, bytes]]] | None = None,
+    ) -> None:
         self._delivery = delivery_service
-        self.log: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
+        self.log = defaultdict(list) if log is None else log
         self._sessions: dict[int, _TinySession] = {}
         self._stream: Attached | None = None
         self.commands: deque[pb.AttachCommand] = deque(maxlen=10_000)
@@ -321,6 +329,10 @@ class TinyEventService:
         seq = self.append(user_id, event_type, **data)
         await self.catch_up()
         return seq
+
+    async def all_open(self, sessions: int) -> None:
+        """Wait until so many sessions are open on the stream of now."""
+        await wait_until_async(lambda: len(self._sessions) == sessions)
 
     async def catch_up(self) -> None:
         """Send everybody what they have not got, as far as their window allows."""

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from harkara_edge.domain.limits import Limits
 from harkara_servicekit.origins import OriginRule
-from harkara_servicekit.settings import Address, ServiceSettings
+from harkara_servicekit.settings import Address, ServiceSettings, Targets
 
 
 def _checked_origins(text: str) -> str:
@@ -34,7 +34,11 @@ class EdgeSettings(ServiceSettings):
         1, ge=1, le=256, description="How many workers share the address; divides the limit per peer address."
     )
     auth_target: Address = Field("127.0.0.1:50052", description="The auth-service.")
-    event_target: Address = Field("127.0.0.1:50051", description="The event-service.")
+    event_targets: Targets = Field(
+        ("127.0.0.1:50051",),
+        description="Every replica of the event-service, with commas: attached to one, and to another when it"
+        " is lost.",
+    )
     credential_file: Path = Field(description="File with this service's internal token, mode 0600.")
     catalogue_file: Path | None = Field(None, description="JSON file with a deployment's own event types.")
     allowed_origins: Annotated[str, AfterValidator(_checked_origins)] = Field(

@@ -15,12 +15,14 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from harkara_catalogue import CatalogueFileError, load_catalogue
+from harkara_edge.adapters.attaching import Finder
 from harkara_edge.adapters.auth_client import AuthClient
 from harkara_edge.adapters.event_stream import AttachStream
 from harkara_edge.adapters.socket_server import Listening, SocketServer
 from harkara_edge.domain.commands import Moment
 from harkara_edge.domain.limits import UnsentTotal
 from harkara_edge.domain.session import Rules
+from harkara_edge.domain.targets import Targets
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService
 from harkara_edge.settings import EdgeSettings
@@ -90,15 +92,14 @@ async def serve(
 
     async with AsyncExitStack() as stack:
         auth_channel = await stack.enter_async_context(open_channel(settings.auth_target))
-        event_channel = await stack.enter_async_context(open_channel(settings.event_target))
         auth = AuthClient(channel=auth_channel, credential=credential, jitter=jitter, metrics=metrics)
-        stream = AttachStream(
-            channel=event_channel,
+        finder = Finder(
+            targets=Targets(settings.event_targets, settings.worker),
             credential=credential,
             worker=settings.worker,
-            jitter=jitter,
-            metrics=metrics,
+            chance=jitter,
         )
+        stream = AttachStream(finder=finder, worker=settings.worker, metrics=metrics)
         service = EdgeService(
             rules=Rules(limits, types),
             stream=stream,

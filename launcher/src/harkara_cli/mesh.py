@@ -88,7 +88,7 @@ class Mesh:
         if service == QUERY_SERVICE:
             settings["EVENT_TARGETS"] = self.addresses.target(EVENT_SERVICE)
         if service == EDGE:
-            settings["EVENT_TARGET"] = self.addresses.target(EVENT_SERVICE)
+            settings["EVENT_TARGETS"] = self.addresses.target(EVENT_SERVICE)
             settings["WORKER"] = name
             settings["WORKERS"] = str(
                 len([other for other in self.addresses.ops if service_of(other) == EDGE])

@@ -4,21 +4,11 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from harkara_servicekit.origins import OriginRule
-from harkara_servicekit.settings import Address, ServiceSettings
-
-
-def _targets(value: object) -> object:
-    return tuple(item.strip() for item in value.split(",")) if isinstance(value, str) else value
-
-
-def _each_once(targets: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(targets)) != len(targets):
-        raise ValueError("names a replica twice")
-    return targets
+from harkara_servicekit.settings import Address, ServiceSettings, Targets
 
 
 def _checked_origins(text: str) -> str:
@@ -30,15 +20,6 @@ def _checked_dsn(dsn: SecretStr) -> SecretStr:
     if urlsplit(dsn.get_secret_value()).scheme not in {"postgresql", "postgres"}:
         raise ValueError("is not postgresql://user:password@host:port/database")
     return dsn
-
-
-Targets = Annotated[
-    tuple[Address, ...],
-    NoDecode,
-    BeforeValidator(_targets),
-    AfterValidator(_each_once),
-    Field(min_length=1),
-]
 
 
 class QueryServiceSettings(ServiceSettings):

@@ -21,7 +21,9 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_pings_without_data", 0),
     # gRPC's own backoff takes 2 s after the server is back, and grows to 120 s.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Whatever its name says: how long a connection may take before it counts as failed. A process that is
+    # frozen takes it, and says nothing.
+    ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 500),
     # Channels to one target must not share a connection that one of them lost.
     ("grpc.use_local_subchannel_pool", 1),

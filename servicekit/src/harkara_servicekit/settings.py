@@ -14,8 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 MISUSE = 2
 """Exit status of a process whose settings are faulty."""
@@ -53,6 +61,26 @@ def _checked_address(text: str) -> str:
 
 Address = Annotated[str, AfterValidator(_checked_address)]
 """`host:port`; port 0 lets the system choose."""
+
+
+def _parted(value: object) -> object:
+    return tuple(item.strip() for item in value.split(",")) if isinstance(value, str) else value
+
+
+def _each_once(targets: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(targets)) != len(targets):
+        raise ValueError("names a replica twice")
+    return targets
+
+
+Targets = Annotated[
+    tuple[Address, ...],
+    NoDecode,
+    BeforeValidator(_parted),
+    AfterValidator(_each_once),
+    Field(min_length=1),
+]
+"""Every replica of another service: `host:port`, with commas between."""
 
 
 class ServiceSettings(BaseSettings):

@@ -79,9 +79,8 @@ class Edge:
             listen_address="127.0.0.1:0",
             ops_address="127.0.0.1:0",
             auth_target=self.mesh.target,
-            event_target=self.mesh.target,
             credential_file=self.credential,
-            **self.settings,
+            **{"event_targets": (self.mesh.target,), **self.settings},
         )
         self.task = asyncio.create_task(
             serve(settings, self.stop, bound.set_result, clock=self.clock, registry=self.registry)

@@ -136,7 +136,7 @@ async def test_workers_may_share_an_address_when_they_are_told(edge: Edge) -> No
         ops_address="127.0.0.1:0",
         credential_file=edge.credential,
         auth_target=edge.mesh.target,
-        event_target=edge.mesh.target,
+        event_targets=(edge.mesh.target,),
         workers=2,
     )
     one = asyncio.create_task(serve(settings, stop, lambda bound: first.set_result(bound.listen_address)))

@@ -43,7 +43,7 @@ def test_an_edge_worker_is_told_the_shared_port_its_own_ops_port_and_how_many_sh
         "HARKARA_EDGE_LOG_FORMAT": "console",
         "HARKARA_EDGE_AUTH_TARGET": "[::1]:50052",
         "HARKARA_EDGE_CREDENTIAL_FILE": str(tmp_path / "secrets" / "edge.token"),
-        "HARKARA_EDGE_EVENT_TARGET": "127.0.0.1:50051",
+        "HARKARA_EDGE_EVENT_TARGETS": "127.0.0.1:50051",
         "HARKARA_EDGE_WORKER": "edge-2",
         "HARKARA_EDGE_WORKERS": "2",
     }

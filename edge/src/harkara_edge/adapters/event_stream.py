@@ -8,26 +8,27 @@ session.
 Death is noticed by silence, counted in looks and not read off a clock: a loop that itself was held for
 three seconds has not looked, and finds what came meanwhile first.
 
-What does not belong here: what a session does with an answer (`service`, `domain.session`).
+A replica that is about to stop says so and goes on for a while: its stream is kept until another replica
+has answered, so that sessions are without one for no longer than their `Open` takes.
+
+What does not belong here: finding a replica (`attaching`), and what a session does with an answer
+(`service`, `domain.session`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
-import grpc
 import structlog
 from grpc import aio
 
 from harkara.event.v1 import delivery_service_pb2 as pb
-from harkara.event.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from harkara_edge.adapters.attaching import Call, Finder, Line, StreamEndedError, why
 from harkara_edge.domain.commands import AddTypes, DisconnectReason, OpenCursor, RemoveTypes
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService
-from harkara_servicekit.credential import Credential
 
 MAX_MESSAGE_BYTES: Final = 900 * 1024
 """Of one message, by an estimate from above; the contract allows 1 MiB."""
@@ -47,48 +48,24 @@ _REASONS: Final = {
     pb.DISCONNECT_REASON_UNAVAILABLE: DisconnectReason.UNAVAILABLE,
 }
 
-Call = aio.StreamStreamCall[pb.AttachRequest, pb.AttachResponse]
-
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-
-class StreamEndedError(Exception):
-    """An Attach stream is no more.
-
-    Args:
-        why: For the log.
-    """
-
-    def __init__(self, why: str) -> None:
-        self.why = why
-        super().__init__(why)
 
 
 class AttachStream:
     """This worker's stream.
 
     Args:
-        channel: To the event-service.
-        credential: This worker's.
-        worker: A name for it.
-        jitter: Returns a number of 0 to 1 that differs between workers.
+        finder: Finds replicas of the event-service.
+        worker: This worker's name, for the log.
         metrics: What is counted.
     """
 
-    def __init__(
-        self,
-        *,
-        channel: aio.Channel,
-        credential: Credential,
-        worker: str,
-        jitter: Callable[[], float],
-        metrics: Metrics,
-    ) -> None:
-        self._stub = DeliveryServiceStub(channel)
-        self._credential = credential
+    def __init__(self, *, finder: Finder, worker: str, metrics: Metrics) -> None:
+        self._finder = finder
         self._worker = worker
-        self._jitter = jitter
         self._metrics = metrics
+        self._next: Line | None = None
+        self._draining = asyncio.Event()
         self._attached = False
         self._queue: deque[pb.AttachRequest] = deque()
         self._room = 0
@@ -173,47 +150,44 @@ class AttachStream:
         Args:
             service: What takes the answers.
         """
-        while True:
-            try:
-                await self._live(service)
-            except* (StreamEndedError, TimeoutError, aio.AioRpcError) as group:
-                for error in _leaves(group):
-                    _log.warning("attach_ended", why=_why(error))
-            except* Exception:  # noqa: BLE001 - a fault of ours must not end the worker's only stream.
-                _log.exception("attach_failed")
-            await asyncio.sleep(0.1 + 0.4 * self._jitter())
-
-    async def _live(self, service: EdgeService) -> None:
-        call: Call = self._stub.Attach(  # type: ignore[call-arg]  # the stubs ask for an iterator.
-            metadata=self._credential.metadata(), wait_for_ready=True
-        )
         try:
-            await call.write(pb.AttachRequest(edge=self._worker))
-            # Its first word comes at once. A frozen event-service takes what is written and says nothing:
-            # it is none that sessions should wait for.
-            async with asyncio.timeout(SILENT_TICKS * TICK_SECONDS):
-                first = await call.read()
-            if not isinstance(first, pb.AttachResponse):
-                raise StreamEndedError("the event-service ended it")
-            self._begin()
-            if first.items:
-                await self._handle(first, service)
+            while True:
+                line, self._next = self._next or await self._finder.find(), None
+                await self._live(line, service)
+        finally:
+            if self._next is not None:
+                await self._next.close()
+
+    async def _live(self, line: Line, service: EdgeService) -> None:
+        """Use a stream until it ends."""
+        try:
+            self._begin(line)
+            if line.first.items:
+                await self._handle(line.first, service)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._read(call, service))
-                tasks.create_task(self._write(call))
+                tasks.create_task(self._read(line.call, service))
+                tasks.create_task(self._write(line.call))
                 tasks.create_task(self._tick())
                 tasks.create_task(service.attached())
+                tasks.create_task(self._move_on(line))
+        except* (StreamEndedError, TimeoutError, aio.AioRpcError) as group:
+            for error in _leaves(group):
+                _log.warning("attach_ended", target=line.target, why=why(error))
+        except* Exception:  # noqa: BLE001 - a fault of ours must not end the worker's only stream.
+            _log.exception("attach_failed", target=line.target)
         finally:
-            call.cancel()
+            self._finder.leave(line.target)
             self._end()
             service.detached()
+            await line.close()
 
-    def _begin(self) -> None:
-        _log.info("attached", worker=self._worker)
+    def _begin(self, line: Line) -> None:
+        _log.info("attached", worker=self._worker, target=line.target)
         self._metrics.attaches.inc()
         self._metrics.attached.set(1)
         self._attached = True
         self._heard = self._said = True
+        self._draining.clear()
 
     def _end(self) -> None:
         self._metrics.attached.set(0)
@@ -221,6 +195,14 @@ class AttachStream:
         self._queue.clear()
         self._room = self._queued_bytes = 0
         self._wake.clear()
+
+    async def _move_on(self, line: Line) -> None:
+        """Once the replica is about to stop, have another answer, and end this stream then."""
+        await self._draining.wait()
+        self._finder.leave(line.target)
+        if self._finder.has_others:
+            self._next = await self._finder.find_other(line.target)
+        raise StreamEndedError("drain")
 
     async def _write(self, call: Call) -> None:
         while True:
@@ -279,7 +261,7 @@ class AttachStream:
             elif named:
                 service.deliver_one(named, delivery.seq, delivery.event)
             else:
-                _take(item, service)
+                self._take(item, service)
         if seqs:
             # Nothing else was gathered, and few enough are meant: no need to go over them twice.
             alone = len(seqs) == len(response.items)
@@ -288,35 +270,34 @@ class AttachStream:
         while service.flush(SOCKETS_IN_A_TURN):  # noqa: ASYNC110 - waits for nothing: lets others have a turn.
             await asyncio.sleep(0)
 
-
-def _take(item: pb.AttachItem, service: EdgeService) -> None:
-    kind = item.WhichOneof("item")
-    if kind == "drain":
-        raise StreamEndedError("drain")
-    try:
-        match kind:
-            case "opened":
-                opened = item.opened
-                service.opened(
-                    opened.session,
-                    generation=opened.generation,
-                    epoch=opened.epoch,
-                    seq=opened.seq,
-                    recovered=opened.recovered,
-                )
-            case "subscribed":
-                service.types_changed(item.subscribed.session, item.subscribed.change)
-            case "advanced":
-                service.advanced(item.advanced.sessions, item.advanced.seqs)
-            case "disconnect":
-                gone = item.disconnect
-                reason = _REASONS.get(gone.reason, DisconnectReason.UNAVAILABLE)
-                service.disconnected(gone.session, gone.generation, reason)
-    except Exception:
-        if kind not in {"opened", "subscribed", "disconnect"}:
-            raise
-        # One session's fault must not end the stream of all of them.
-        service.failed(getattr(item, kind).session)
+    def _take(self, item: pb.AttachItem, service: EdgeService) -> None:
+        kind = item.WhichOneof("item")
+        try:
+            match kind:
+                case "opened":
+                    opened = item.opened
+                    service.opened(
+                        opened.session,
+                        generation=opened.generation,
+                        epoch=opened.epoch,
+                        seq=opened.seq,
+                        recovered=opened.recovered,
+                    )
+                case "subscribed":
+                    service.types_changed(item.subscribed.session, item.subscribed.change)
+                case "advanced":
+                    service.advanced(item.advanced.sessions, item.advanced.seqs)
+                case "drain":
+                    self._draining.set()
+                case "disconnect":
+                    gone = item.disconnect
+                    reason = _REASONS.get(gone.reason, DisconnectReason.UNAVAILABLE)
+                    service.disconnected(gone.session, gone.generation, reason)
+        except Exception:
+            if kind not in {"opened", "subscribed", "disconnect"}:
+                raise
+            # One session's fault must not end the stream of all of them.
+            service.failed(getattr(item, kind).session)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -324,10 +305,3 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return leaves
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, aio.AioRpcError):
-        code: grpc.StatusCode = error.code()
-        return f"{code.name}: {error.details()}"
-    return str(error) or "silence"
