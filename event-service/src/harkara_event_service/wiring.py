@@ -42,6 +42,9 @@ from harkara_servicekit.settings import SettingsError
 
 _log = structlog.get_logger()
 
+EDGES_SECONDS = 2.0
+"""How long edges have to find another replica when this one stops."""
+
 SERVICES = ("harkara.event.v1.EmitService", "harkara.event.v1.DeliveryService")
 
 
@@ -180,11 +183,11 @@ async def serve(
 
         await _either(stop, running)
 
-        # Not ready, then the edges and the emitters' streams move, then what is being stored is finished,
+        # Not ready, then the edges move, then the emitters' streams, then what is being stored is finished,
         # then all is closed.
         stopping = True
         await health.show(serving=False)
-        delivery.drain()
+        await delivery.drain(min(EDGES_SECONDS, settings.shutdown_seconds / 4))
         emit.drain()
         await grpc_server.stop_within(server, settings.shutdown_seconds / 2)
         if running.done():

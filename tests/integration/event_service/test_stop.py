@@ -35,7 +35,7 @@ def emit_request(user_id: str = "user_1") -> Any:
     return emit_service_pb2.EmitStreamRequest(events=[event])
 
 
-async def test_with_open_streams_it_stops_at_once_and_tells_each_of_them(
+async def test_edges_move_first_then_emitters_streams_end_and_nothing_waits_longer(
     database: Database, tmp_path: Path
 ) -> None:
     dsn = database.dsn_for("harkara_event_service")
@@ -52,13 +52,34 @@ async def test_with_open_streams_it_stops_at_once_and_tells_each_of_them(
 
             running.stop.set()
 
-            assert await edge.ended() is Code.UNAVAILABLE
-            assert await idle.ended() is Code.UNAVAILABLE
-            assert edge.items[-1].HasField("drain")
-            assert idle.items[-1].HasField("drain")
+            # The edges are still there: what is emitted is stored, and delivered.
+            await edge.item("drain")
+            await idle.item("drain")
+            assert await ops(running, "/readyz") == 503
+            await stream.write(emit_request())
+            await stream.read()
+            await edge.got(1, [1, 2])
+            await edge.leave()
+            await idle.leave()
             assert await stream.code() is Code.UNAVAILABLE
             await running.serving
             assert asyncio.get_running_loop().time() - started < 15
+
+
+async def test_edges_that_do_not_move_are_sent_away(database: Database, tmp_path: Path) -> None:
+    async with (
+        running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running,
+        attached_edge(running.calls) as edge,
+    ):
+        await edge.open(1, "user_1")
+        await edge.opened(1)
+
+        running.stop.set()
+
+        await edge.item("drain")
+        async with attached_edge(running.calls, "late") as late:
+            assert await late.ended() is Code.UNAVAILABLE
+        assert await edge.ended() is Code.UNAVAILABLE
 
 
 async def test_what_was_sent_before_the_stop_is_answered_or_not_stored(

@@ -177,18 +177,6 @@ def test_its_size_is_nothing_again_when_all_is_taken(outbox: AttachOutbox) -> No
     assert outbox._bytes == 0
 
 
-def test_the_drain_is_known_to_be_taken_when_it_is_and_not_before(outbox: AttachOutbox) -> None:
-    for seq in range(3):
-        outbox.deliver(pack(1), seq, b"x" * 900 * KIB)
-    outbox.drain()
-
-    seen = []
-    while outbox.take().items:
-        seen.append(outbox.is_drained)
-
-    assert seen == [False, False, True]
-
-
 async def test_waiting_ends_when_there_is_something_and_a_cancel_loses_nothing(outbox: AttachOutbox) -> None:
     waiting = asyncio.create_task(outbox.wait())
     await asyncio.sleep(0)

@@ -32,7 +32,6 @@ class AttachOutbox:
         on_room: called when a queue that refused something is half empty again.
 
     Attributes:
-        is_drained: whether the word that this replica stops was taken, with all that stood before it.
         refused_count: how many live events were refused.
         delivered_count: how many events were taken.
     """
@@ -44,7 +43,6 @@ class AttachOutbox:
         self._bytes = 0
         self._refused = False
         self._filled = asyncio.Event()
-        self.is_drained = False
         self.refused_count = 0
         self.delivered_count = 0
 
@@ -137,7 +135,6 @@ class AttachOutbox:
                 self.delivered_count += 1
             else:
                 add().CopyFrom(first)
-                self.is_drained = self.is_drained or first.HasField("drain")
                 advanced = len(first.advanced.sessions) if first.HasField("advanced") else 0
                 self._bytes -= 14 * advanced or _AROUND_BYTES
             items.popleft()

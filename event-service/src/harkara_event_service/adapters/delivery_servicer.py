@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
@@ -58,11 +59,25 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         self._metrics = metrics
         self._replica = secrets.token_hex(8)
         self._is_draining = False
+        self._streams = 0
+        self._moved = asyncio.Event()
+        self._over = asyncio.Event()
 
-    def drain(self) -> None:
-        """Tell every edge that this replica stops, and end the streams once that is written."""
-        self._delivering.drain()
+    async def drain(self, seconds: float) -> None:
+        """Tell every edge that this replica stops, and return once they have left, or have been made to.
+
+        What is committed meanwhile is still delivered: an edge leaves when another replica has answered it.
+
+        Args:
+            seconds: How long to wait for them.
+        """
         self._is_draining = True
+        self._delivering.drain()
+        if self._streams:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._moved.wait()
+        self._over.set()
 
     # grpc.aio takes a coroutine that writes as well as a generator; the stubs know the generator only.
     async def Attach(  # type: ignore[override]  # noqa: N802 - the contract's name.
@@ -76,16 +91,18 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
                 first: Any = await context.read()
         except TimeoutError:
             raise _silent() from None
-        if self._is_draining:
-            raise _stopping()
         if first is END_OF_STREAM:
             return
         if not EDGE_NAME.match(first.edge):
             raise StatusError(
                 grpc.StatusCode.INVALID_ARGUMENT, "edge: the first message must name the worker"
             )
+        # No await from here to where the stream is counted.
+        if self._is_draining:
+            raise _stopping()
         outbox = AttachOutbox(lambda: self._delivering.has_room(attachment))
         attachment = self._delivering.attach(first.edge, outbox)
+        self._streams += 1
         _log.info("edge_attached", edge=first.edge)
         pulse = _Pulse(loop)
         writing = asyncio.Lock()
@@ -94,6 +111,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             loop.create_task(self._read(first, attachment, context, pulse)),
             loop.create_task(pulse.watch()),
             loop.create_task(self._watch_credential(self._caller.get())),
+            loop.create_task(self._watch_end()),
         ]
         try:
             done, _ = await asyncio.wait([writer, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -101,6 +119,9 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
                 task.result()
         finally:
             self._delivering.detach(attachment)
+            self._streams -= 1
+            if not self._streams:
+                self._moved.set()
             await _cancel_between_writes(tasks, writer, writing)
             self._metrics.deliveries_refused.inc(outbox.refused_count)
             _log.info("edge_detached", edge=first.edge, deliveries=outbox.delivered_count)
@@ -158,11 +179,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         context: aio.ServicerContext[pb.AttachRequest, pb.AttachResponse],
         writing: asyncio.Lock,
     ) -> None:
-        """Write a tick, then what is ready, and a tick after each silent second.
-
-        Raises:
-            StatusError: UNAVAILABLE once the drain, and all that stood before it, is written.
-        """
+        """Write a tick, then what is ready, and a tick after each silent second."""
         # At once: by this the edge knows that somebody listens.
         async with writing:
             await context.write(pb.AttachResponse())
@@ -176,8 +193,11 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             async with writing:
                 await context.write(response)
             self._metrics.deliveries.inc(len(response.items))
-            if outbox.is_drained:
-                raise _stopping()
+
+    async def _watch_end(self) -> None:
+        """Return, by raising, once no stream may go on."""
+        await self._over.wait()
+        raise _stopping()
 
     async def _watch_credential(self, caller: Caller) -> None:
         """Return, by raising, once the edge's credential is no good any more."""
