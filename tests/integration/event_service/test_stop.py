@@ -157,7 +157,8 @@ async def test_a_method_without_a_rule_is_refused_whoever_asks(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = "/harkara.event.v1.EmitService/Emit"
-    monkeypatch.delitem(RULES, method)
+    others = {name: rule for name, rule in RULES.items() if name != method}
+    monkeypatch.setattr("harkara_event_service.wiring.RULES", others)
     async with running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running:
         call = running.calls.emit().Emit(emit_service_pb2.EmitRequest(), timeout=SECONDS)
 
