@@ -29,6 +29,7 @@ from harkara_auth_service.domain.token_rules import PrincipalKind
 from harkara_auth_service.domain.users import Principal, Role
 from harkara_catalogue import Catalogue, catalogue_markdown, codes_markdown
 from harkara_event_service.adapters.log_metrics import LogMetrics
+from harkara_event_service.metrics import BackplaneMetrics
 from harkara_event_service.ports import Caller, CallerKind
 from harkara_event_service.wiring import RULES as EVENT_RULES
 from harkara_query_service.domain.access import PUBLIC, READS, Reach, reach
@@ -230,7 +231,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "settings of auth-service": lambda: _settings_table("auth-service"),
     "settings of query-service": lambda: _settings_table("query-service"),
     "metrics of edge": lambda: _metrics_table("edge"),
-    "metrics of event-service": lambda: _metrics_table("event-service", LogMetrics),
+    "metrics of event-service": lambda: _metrics_table("event-service", LogMetrics, BackplaneMetrics),
     "metrics of auth-service": lambda: _metrics_table("auth-service"),
     "metrics of query-service": lambda: _metrics_table("query-service"),
 }

@@ -32,3 +32,61 @@ class Metrics:
         self.sessions = Gauge(
             "harkara_event_service_sessions", "Open sessions over all attached edges.", registry=registry
         )
+
+
+class BackplaneMetrics:
+    """What is counted where there are other replicas.
+
+    Args:
+        registry: where they are shown.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.up = Gauge(
+            "harkara_event_service_backplane_up",
+            "1 while this replica is connected to the backplane.",
+            registry=registry,
+        )
+        self.hints_sent = Counter(
+            "harkara_event_service_hints_sent",
+            "Hints handed to the backplane; one tells the other replicas of one commit.",
+            registry=registry,
+        )
+        self.hints_dropped = Counter(
+            "harkara_event_service_hints_dropped",
+            "Hints not sent: the backplane was away, or too many waited.",
+            registry=registry,
+        )
+        self.hints_heard = Counter(
+            "harkara_event_service_hints_heard", "Hints of other replicas.", registry=registry
+        )
+        self.hints_not_taken = Counter(
+            "harkara_event_service_hints_not_taken",
+            "Hints of other replicas dropped because too many waited here.",
+            registry=registry,
+        )
+        self.hints_undecodable = Counter(
+            "harkara_event_service_hints_undecodable",
+            "Messages on the backplane that were no hint this release understands.",
+            registry=registry,
+        )
+        self.hint_gaps = Counter(
+            "harkara_event_service_hint_gaps",
+            "Commits of other replicas of which a later one was heard first.",
+            registry=registry,
+        )
+        self.batches_read = Counter(
+            "harkara_event_service_batches_read",
+            "Commits that no hint told of, found by reading the log.",
+            registry=registry,
+        )
+        self.batch_read_failures = Counter(
+            "harkara_event_service_batch_read_failures",
+            "Readings of the commits not heard of that failed; the next follows soon.",
+            registry=registry,
+        )
+        self.heads_compared = Counter(
+            "harkara_event_service_heads_compared",
+            "Users whose head was compared with the log, because commits were missed for minutes.",
+            registry=registry,
+        )

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from harkara_event_service.domain.acceptance import Emitter
+from harkara_event_service.domain.batches import BatchId, CommitBatch
 from harkara_event_service.domain.event import Event, NumberedEvent
 
 
@@ -260,3 +261,103 @@ class DisconnectReason(Enum):
     TOO_MANY_CONNECTIONS = "the user has too many connections"
     RESUME_LOST = "the position cannot be continued from"
     UNAVAILABLE = "the log cannot be read now"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Commits of all writers, and the life of the log that they belong to.
+
+    Args:
+        epoch: as in `Heads`.
+        batches: for each writer by rising number.
+        is_all: whether there were no more.
+    """
+
+    epoch: str
+    batches: Sequence[CommitBatch]
+    is_all: bool
+
+
+Batched = Callable[[BatchId, Sequence[NumberedEvent]], None]
+"""Is told of commits in the place of `Committed`, where batches are kept: which, and what it stored."""
+
+
+class BatchLog(Protocol):
+    """The commits of the last minutes, so that what a replica did not hear of is found.
+
+    A log that keeps batches stores with each commit, in the same transaction, its number among its
+    writer's commits and its users. They are kept for 10 minutes at least, and a writer's last one for
+    ever. Duplicates found are told to `Committed`; they are of another commit.
+    """
+
+    async def highest_batches(self) -> tuple[str, Sequence[int]]:
+        """The log's epoch, and for each writer, from 0, the number of its last commit; 0 where none is.
+
+        Raises:
+            LogUnavailableError: the log cannot be read now.
+        """
+        ...
+
+    async def batches(self, after: Sequence[int], *, settled_seconds: float) -> BatchPage:
+        """The commits that come after these.
+
+        Args:
+            after: for each writer, from 0, the number after which to read.
+            settled_seconds: leave out those that are younger, for a hint may be on its way.
+
+        Returns:
+            What there is, for each writer from `after` on; a part of it where it is much.
+
+        Raises:
+            LogUnavailableError: the log cannot be read now.
+        """
+        ...
+
+
+class ReplicatedLog(EventLog, BatchLog, Protocol):
+    """An event log that keeps batches."""
+
+
+class Topic(Enum):
+    """What a message between replicas is about."""
+
+    BATCHES = "batches"
+    EPHEMERAL = "ephemeral"
+
+
+Heard = Callable[[Topic, bytes], None]
+"""Is given each message of another replica. Must not raise."""
+
+
+class Backplane(Protocol):
+    """Brings short messages from each replica to all the others of one log. A hint, never the record.
+
+    Messages may be lost, and one may come twice; those of one sender about one topic that come, come in
+    the order in which they were sent. Nobody gets their own, nor what was sent for another log.
+    `tests/contract/backplane` holds implementations to what is said here.
+    """
+
+    @property
+    def is_up(self) -> bool:
+        """Whether messages go out and come in now, as far as is known."""
+        ...
+
+    def join(self, log: str, heard: Heard) -> None:
+        """Send and hear for this log from soon on, and for no other any more.
+
+        Args:
+            log: names the log and its life; any text.
+            heard: is called for each message, one at a time, and never from within `send`.
+        """
+        ...
+
+    def send(self, topic: Topic, message: bytes) -> bool:
+        """Queue a message for the other replicas. Never waits and never raises.
+
+        What the backplane cannot take now is dropped and counted: where it is not up, or where too much
+        is queued already. What was queued may still be dropped, and is counted then.
+
+        Returns:
+            Whether it was queued.
+        """
+        ...
