@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from harkara_servicekit import failpoints
 from harkara_servicekit.settings import SettingsError
 
 _log = structlog.get_logger()
@@ -74,6 +75,8 @@ def run(
             watchdog.start()
 
     async def main() -> None:
+        if failpoints.planned():
+            _log.warning("failpoints_are_set", variable=failpoints.VARIABLE)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

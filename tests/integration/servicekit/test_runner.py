@@ -78,7 +78,13 @@ async def limits(stop, started):
     print(*resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)
 
 
+def bad_failpoints(stop, started):
+    raise AssertionError("it must not come that far")
+
+
 def run(name, shutdown_seconds, loop):
+    if name == "bad_failpoints":
+        os.environ["HARKARA_FAILPOINTS"] = "somewhere=explode"
     factory = uvloop.new_event_loop if loop == "uvloop" else None
     return runner.run(globals()[name], shutdown_seconds=float(shutdown_seconds), loop_factory=factory)
 
@@ -169,6 +175,10 @@ def test_a_stop_that_takes_too_long_is_ended_hard(processes: Processes, serve: s
         ("bad_setting", "/etc/token: empty"),
         ("no_address", "cannot listen on 127.0.0.1:1"),
         ("no_file", "/no/such/file: No such file or directory"),
+        (
+            "bad_failpoints",
+            "HARKARA_FAILPOINTS: 'somewhere=explode' is not name=kill or name=stop, with :count or without",
+        ),
     ],
 )
 def test_what_keeps_a_service_from_starting_is_told_in_one_line(

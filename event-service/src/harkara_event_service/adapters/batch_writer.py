@@ -35,6 +35,7 @@ from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.sqlstates import Verdict, judge, told
 from harkara_event_service.domain.event import NumberedEvent
 from harkara_event_service.ports import Committed, Failure, Refusal
+from harkara_servicekit import failpoints
 
 _log = structlog.get_logger()
 
@@ -167,6 +168,7 @@ class BatchWriter:
             seqs = await log_statements.store(
                 connection, [events[index] for index in fresh], self._connection.slot
             )
+            failpoints.hit("event-service.in-transaction")
             self._commit_was_sent = True
             await connection.execute("COMMIT")
         else:
@@ -201,6 +203,7 @@ class BatchWriter:
             self._parts.append(_Part(heirs, is_careful=True))
 
     def _announce(self, events: Sequence[NumberedEvent]) -> None:
+        failpoints.hit("event-service.after-commit")
         try:
             self._committed(events)
         except Exception:  # noqa: BLE001 - whatever it is.
