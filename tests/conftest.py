@@ -11,6 +11,9 @@ import pytest
 
 from tests.support.postgres import Database, PostgresServer, running_postgres
 
+# Long, and only meant where they are named: `./harkara test --faults`.
+collect_ignore = ["faults"]
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:

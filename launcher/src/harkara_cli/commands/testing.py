@@ -15,6 +15,9 @@ from harkara_cli.errors import CliError
 _ALONE = ("-n", "--numprocesses", "--pdb", "--collect-only", "--co", "--fixtures", "--markers", "--version")
 
 
+_FAULTS = "tests/faults"
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command(
@@ -34,6 +37,15 @@ def run_tests(
             show_default=False,
         ),
     ] = None,
+    *,
+    faults: Annotated[
+        bool,
+        typer.Option(
+            "--faults",
+            help="The fault suite instead, which takes long: it kills, freezes and starves a mesh under load."
+            " --seed N repeats a run; -m ci is the part that every change must pass.",
+        ),
+    ] = False,
 ) -> None:
     """Run the tests: all of them, or what the arguments to pytest say, from the root of the checkout."""
     if not _has_test_tools():
@@ -42,7 +54,9 @@ def run_tests(
     os.chdir(ROOT)
     sys.stdout.flush()
     # The same process: a Ctrl-C reaches pytest alone, and its exit status is ours.
-    command = [sys.executable, "-P", "-m", "pytest", *_side_by_side(given), *given]
+    # Faults are timed: one test at a time, and nothing beside it.
+    chosen = [_FAULTS, *given] if faults else [*_side_by_side(given), *given]
+    command = [sys.executable, "-P", "-m", "pytest", *chosen]
     os.execv(sys.executable, command)  # noqa: S606
 
 

@@ -1,0 +1,110 @@
+"""What every test of this folder may ask for: a mesh to hurt, a load on it, and a seed.
+
+Not part of a plain `./harkara test`: run `./harkara test --faults`. A test that fails keeps its history.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults.checker import Verdict
+from tests.support.faults.load import Load, Shape, running_load
+from tests.support.faults.mesh import FaultMesh, fault_mesh
+
+_USUAL = Shape()
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seed",
+        type=int,
+        default=None,
+        help="Of everything random in the fault suite; printed, else random.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ci: of the selection of the fault suite that every change must pass")
+    if config.getoption("--seed") is None:
+        config.option.seed = random.SystemRandom().randrange(1_000_000)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"faults: --seed {config.getoption('--seed')}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed:  # type: ignore[attr-defined]
+        item.stash[_FAILED] = True
+    return report
+
+
+class Faults:
+    """One test's mesh, load and folder.
+
+    Attributes:
+        seed: Of this test.
+        rng: Seeded with it.
+        folder: Of its mesh and its histories.
+    """
+
+    def __init__(self, seed: int, name: str, folder: Path, config: pytest.Config) -> None:
+        self.seed = seed
+        self.rng = random.Random(f"{seed} {name}")  # noqa: S311 - to be repeated.
+        self.folder = folder
+        capture = config.pluginmanager.get_plugin("capturemanager")
+        assert capture is not None
+        self._uncaptured = capture.global_and_fixture_disabled
+        self._began = time.monotonic()
+
+    def say(self, what: str) -> None:
+        """Tell people what is done now."""
+        with self._uncaptured():
+            print(f"\n  {time.monotonic() - self._began:5.1f} s  {what}", end="", flush=True)  # noqa: T201
+
+    def mesh(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[FaultMesh]:
+        """A mesh of the test's own."""
+        return fault_mesh(self.folder, *arguments, environment=environment)
+
+    @asynccontextmanager
+    async def load(self, mesh: FaultMesh, shape: Shape = _USUAL) -> AsyncIterator[Load]:
+        """Clients that are connected, and emitters."""
+        async with running_load(mesh, shape, self.folder, self.rng, self.say) as load:
+            self.say(f"{shape.users * shape.clients_each} clients are connected; {shape.rate:g} Emit/s")
+            load.start_emitting()
+            yield load
+
+    async def clean(self, load: Load) -> Verdict:
+        """End a load, and fail unless nothing was lost, invented, leaked, repeated, reordered or left out."""
+        verdict = await load.end()
+        assert verdict.emitted > 0
+        assert verdict.ok + verdict.unknown > 0
+        assert verdict.is_clean, f"{verdict.summary()}\n{verdict.examples()}\nhistory: {self.folder}"
+        assert verdict.unknown == 0, f"{verdict.unknown} events were never answered; history: {self.folder}"
+        return verdict
+
+
+@pytest.fixture
+def faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
+    """See `Faults`; its folder stays where the test fails."""
+    folder = Path(tempfile.mkdtemp(prefix="harkara-faults-"))
+    faults = Faults(request.config.getoption("--seed"), request.node.name, folder, request.config)
+    yield faults
+    if request.node.stash.get(_FAILED, False):
+        shutil.rmtree(folder / "data", ignore_errors=True)
+        faults.say(f"seed {faults.seed}; history and logs: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

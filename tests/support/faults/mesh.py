@@ -1,0 +1,172 @@
+"""A mesh that is there to be hurt: `up --json` on a scratch folder, and its processes by kind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from harkara_cli.data_dir import DataDir
+from tests.support.mesh import Mesh, running_mesh
+from tests.support.processes import family_of, is_gone
+from tests.support.waiting import wait_until_async
+
+KINDS = ("edge", "event-service", "auth-service", "query-service", "postgres")
+"""The processes that every mesh has; "nats" is there with several replicas."""
+
+SETTINGS = {
+    # All clients come from one machine.
+    "HARKARA_EDGE_MAX_CONNECTIONS_PER_ADDRESS": "1000000",
+    "HARKARA_EDGE_LOG_LEVEL": "warning",
+}
+
+_BACK_SECONDS = 60.0
+
+
+class _Now(msgspec.Struct):
+    """What changes while a mesh runs."""
+
+    pids: dict[str, list[int]]
+    ops_urls: dict[str, list[str]]
+    emit_target: str
+    emit_targets: list[str] = []
+
+
+class FaultMesh:
+    """A running mesh.
+
+    Args:
+        mesh: What its line said.
+        process: Its launcher.
+        log: What its processes write.
+    """
+
+    def __init__(self, mesh: Mesh, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.mesh = mesh
+        self.process = process
+        self.log = log
+        self._run_file = DataDir(Path(mesh.data_dir)).run_file
+
+    def _now(self) -> _Now:
+        return msgspec.json.decode(self._run_file.read_bytes(), type=_Now)
+
+    def pids(self, kind: str) -> list[int]:
+        """The processes of a kind, now."""
+        return self._now().pids.get(kind, [])
+
+    @property
+    def emit_targets(self) -> list[str]:
+        """Where Emit is answered."""
+        now = self._now()
+        return now.emit_targets or [now.emit_target]
+
+    def kinds(self) -> list[str]:
+        """Which kinds there are."""
+        return list(self.mesh.pids)
+
+    def signal(self, kind: str, number: signal.Signals, index: int = 0) -> int:
+        """Signal one process; Postgres with all its backends where it is to freeze or go on.
+
+        Returns:
+            Its pid.
+        """
+        pid = self.pids(kind)[index]
+        whole = kind == "postgres" and number in {signal.SIGSTOP, signal.SIGCONT}
+        for member in family_of(pid) if whole else {pid}:
+            with suppress(ProcessLookupError):
+                os.kill(member, number)
+        return pid
+
+    async def kill(self, kind: str, index: int = 0) -> None:
+        """kill -9, and wait until it is gone."""
+        pid = self.signal(kind, signal.SIGKILL, index)
+        await wait_until_async(lambda: is_gone(pid))
+
+    async def kill_everything(self) -> None:
+        """kill -9 of every process but the launcher, at once."""
+        pids = [pid for kind in self.kinds() for pid in self.pids(kind)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        await wait_until_async(lambda: all(is_gone(pid) for pid in pids))
+
+    async def kill_writing_backend(self) -> int:
+        """kill -9 of the backend of Postgres through which events are written; its pid."""
+        found = await asyncio.to_thread(self._writing_backend)
+        assert found is not None, "nobody writes"
+        os.kill(found, signal.SIGKILL)
+        await wait_until_async(lambda: is_gone(found))
+        return found
+
+    def _writing_backend(self) -> int | None:
+        with psycopg.connect(self.mesh.postgres_dsn) as connection:
+            row = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'harkara-log-writer-%'"
+            ).fetchone()
+            return int(row[0]) if row is not None else None
+
+    async def is_back(self, kind: str, number: int | None = None) -> None:
+        """Wait until all processes of a kind are there and say that they are ready.
+
+        Args:
+            kind: Of which kind.
+            number: How many there are to be; as many as at the start where None.
+        """
+        wanted = len(self.mesh.pids[kind]) if number is None else number
+        deadline = time.monotonic() + _BACK_SECONDS
+        while not await asyncio.to_thread(self._is_there, kind, wanted):
+            assert time.monotonic() < deadline, f"{kind} is not back: see {self.log}"
+            await asyncio.sleep(0.05)
+
+    def _is_there(self, kind: str, wanted: int) -> bool:
+        now = self._now()
+        pids = now.pids.get(kind, [])
+        if len(pids) != wanted or any(is_gone(pid) for pid in pids):
+            return False
+        if kind == "postgres":
+            return self._postgres_answers()
+        return all(_is_ready(url) for url in now.ops_urls.get(kind, []))
+
+    def _postgres_answers(self) -> bool:
+        try:
+            psycopg.connect(self.mesh.postgres_dsn, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    async def all_are_back(self) -> None:
+        """Wait until every process is there and ready."""
+        for kind in self.kinds():
+            await self.is_back(kind)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:  # noqa: S310 - our own.
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def fault_mesh(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[FaultMesh]:
+    """Start a mesh on a new folder, and stop it in the end."""
+    data = folder / "data"
+    with running_mesh(data, *arguments, environment={**SETTINGS, **(environment or {})}) as (mesh, process):
+        yield FaultMesh(mesh, process, folder / "data.log")
+
+
+def replicas(number: int) -> Sequence[str]:
+    """The arguments of `up` for so many event-services."""
+    return () if number == 1 else ("--replicas", str(number))
