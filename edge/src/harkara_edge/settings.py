@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from harkara_edge.domain.deadlines import LATEST_SECONDS
 from harkara_edge.domain.limits import Limits
 from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import Address, ServiceSettings, Targets
@@ -57,7 +58,7 @@ class EdgeSettings(ServiceSettings):
     handshake_seconds: float = Field(10.0, gt=0, description="For the opening request of HTTP.")
     auth_seconds: float = Field(10.0, gt=0, description="For the first auth.")
     open_seconds: float = Field(
-        3.0, gt=0, description="How long a new connection waits while no event-service is attached."
+        3.0, gt=0, description="How long a new connection waits at most while no event-service is attached."
     )
     heartbeat_interval_seconds: int = Field(
         30, ge=1, description="How often clients are asked to say something."
@@ -81,7 +82,8 @@ class EdgeSettings(ServiceSettings):
         return Limits(
             handshake_seconds=self.handshake_seconds,
             auth_seconds=self.auth_seconds,
-            open_seconds=self.open_seconds,
+            # "At most": this one is a promise to the client, who goes elsewhere after it.
+            open_seconds=max(0.0, self.open_seconds - LATEST_SECONDS),
             heartbeat_interval_seconds=self.heartbeat_interval_seconds,
             silence_seconds=self.silence_seconds,
             stall_seconds=self.stall_seconds,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harkara_edge.domain.deadlines import Wheel
+from harkara_edge.domain.commands import Moment
+from harkara_edge.domain.deadlines import SLOT_SECONDS, Wheel
+from harkara_edge.domain.session import Rules, Session
+from harkara_edge.settings import EdgeSettings
+from tests.support.edge_sessions import text, verify
 
 WIDTH = 0.25
 
@@ -64,6 +70,23 @@ def test_an_item_may_be_scheduled_while_it_comes_up() -> None:
     for found in wheel.expire(1.0):
         wheel.schedule(found, 1.0)
     assert list(wheel.expire(1.25)) == [item]
+
+
+@given(st.floats(0, 1), st.floats(0, WIDTH, exclude_max=True))
+def test_a_newcomer_without_a_stream_is_answered_within_the_seconds_of_the_setting(
+    since: float, phase: float
+) -> None:
+    """The wheel's lateness came on top: it took up to 3.5 s."""
+    limits = EdgeSettings(credential_file=Path("a")).limits()
+    session = Session(Rules(limits, frozenset()), Moment(since, 0))
+    session.receive(text("auth", token="t"), Moment(since, 0))
+    verify(session, Moment(since, 0), attached=False)
+    wheel: Wheel[Item] = Wheel(SLOT_SECONDS)
+    wheel.schedule(Item(), session.next_deadline(Moment(since, 0)))
+    turns = (phase + SLOT_SECONDS * number for number in range(100))
+    turn = next(turn for turn in turns if turn >= since and wheel.expire(turn))
+    assert session.due(Moment(turn, 0))
+    assert since + 2 <= turn <= since + 3
 
 
 @given(

@@ -16,7 +16,7 @@ import structlog
 from harkara_edge.adapters.connection import Connection, Room
 from harkara_edge.adapters.frame_parser import FrameParsers
 from harkara_edge.domain.commands import Moment
-from harkara_edge.domain.deadlines import Wheel
+from harkara_edge.domain.deadlines import SLOT_SECONDS, Wheel
 from harkara_edge.domain.limits import Limits, UnsentTotal
 from harkara_edge.metrics import Metrics
 from harkara_edge.service import EdgeService
@@ -29,8 +29,6 @@ SEND_BUFFER_BYTES: Final = 64 * 1024
 
 READ_BYTES: Final = 16 * 1024
 """How much is read at once: what a flood of tiny frames can ask of one turn of the loop."""
-
-TICK_SECONDS: Final = 0.25
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -86,7 +84,7 @@ class SocketServer:
         self.buffer = bytearray(READ_BYTES)
         self.blocked: set[Connection] = set()
         self._clock = clock
-        self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
+        self._wheel: Wheel[Connection] = Wheel(SLOT_SECONDS)
         self._connections: set[Connection] = set()
         self._per_address: dict[str, int] = {}
         self.accepting = False
@@ -196,7 +194,7 @@ class SocketServer:
             self._none_left.set()
 
     def _tick(self) -> None:
-        self._ticking = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+        self._ticking = asyncio.get_running_loop().call_later(SLOT_SECONDS, self._tick)
         now = self.now()
         for connection in self._wheel.expire(now):
             # One connection's fault must not keep the others from their deadlines.

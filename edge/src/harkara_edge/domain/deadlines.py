@@ -6,7 +6,14 @@ An item stands in one slot or in none. What does not belong here: what a deadlin
 from __future__ import annotations
 
 import math
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+
+SLOT_SECONDS: Final = 0.25
+"""How wide a slot is, and how often the wheel is turned."""
+
+LATEST_SECONDS: Final = 3 * SLOT_SECONDS
+"""How late a deadline may be acted on: by one slot because it is rounded up to the next, by one more because
+the wheel is turned at any moment of a slot, and by a third where the loop is busy."""
 
 
 class Scheduled(Protocol):
@@ -22,7 +29,8 @@ class Wheel(Generic[T]):
     """Deadlines in slots.
 
     Args:
-        slot_seconds: A slot's width: no item comes early, and none more than this late.
+        slot_seconds: A slot's width: no item comes early, and none more than this late where it is turned
+            all the time.
     """
 
     def __init__(self, slot_seconds: float) -> None:

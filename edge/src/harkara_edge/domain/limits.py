@@ -25,7 +25,8 @@ class Limits:
     Args:
         handshake_seconds: For the whole opening request of HTTP.
         auth_seconds: For the first `auth`.
-        open_seconds: How long a new connection waits while no event-service is attached.
+        open_seconds: How long a new connection waits while no event-service is attached; up to
+            `LATEST_SECONDS` of the wheel come on top.
         open_seconds_attached: How long it waits for an event-service that is.
         heartbeat_interval_seconds: What clients are told.
         silence_seconds: Without a frame of any kind.
