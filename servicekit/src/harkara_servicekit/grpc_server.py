@@ -90,13 +90,18 @@ async def _abort(context: aio.ServicerContext[Any, Any], method: str, error: Exc
 
 
 class _Undecodable:
-    """Stands for a message that is none: ends the call as soon as a handler looks at it.
+    """Stands for a message that is none: ends the call as soon as anybody looks at it.
 
     gRPC itself would answer with the exception's text, and with a status that callers retry.
     """
 
     def __getattr__(self, name: str) -> NoReturn:
         raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "the request is not a message of this method")
+
+
+def _looked_at(request: Any) -> Any:
+    """A call's only message, or the stream of them; for handlers that do not look at it themselves."""
+    return request.of_this_method if isinstance(request, _Undecodable) else request
 
 
 def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
@@ -135,7 +140,7 @@ def _guarded(handler: Handler, method: str) -> Handler:
 
     async def answer_one(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
         try:
-            return await inner(request, context)
+            return await inner(_looked_at(request), context)
         except aio.AbortError:  # What abort() itself raises: the status is said already.
             raise
         except Exception as error:  # noqa: BLE001 - that is what this wrapper is for.
@@ -143,7 +148,7 @@ def _guarded(handler: Handler, method: str) -> Handler:
 
     async def answer_many(request: Any, context: aio.ServicerContext[Any, Any]) -> None:
         try:
-            answer = inner(request, context)
+            answer = inner(_looked_at(request), context)
             if hasattr(answer, "__aiter__"):
                 async for item in answer:
                     await context.write(item)
@@ -169,7 +174,7 @@ class ErrorInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]
     ) -> Handler:
         method = handler_call_details.method
         handler: Handler | None = await continuation(handler_call_details)
-        if handler is None or method in OPEN_METHODS:
+        if handler is None:
             return cast("Handler", handler)
         wrapped = self._wrapped.get(method)
         if wrapped is None:

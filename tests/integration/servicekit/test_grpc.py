@@ -372,14 +372,52 @@ async def test_an_unknown_method_is_unimplemented() -> None:
                 await served.channel.unary_unary(name, bytes, bytes)(b"", timeout=SECONDS)
 
 
-async def test_bytes_that_are_no_message_are_an_invalid_argument_and_say_nothing_of_us() -> None:
-    # gRPC itself answers UNKNOWN, which callers retry for ever, with the exception's text.
-    async with serving(guard=guarded()) as served:
-        call = served.channel.unary_unary(f"/{SERVICE}/Authenticate", bytes, bytes)
-        with pytest.raises(aio.AioRpcError) as refused:
-            await call(b"\xff\xff", timeout=SECONDS, metadata=as_caller("edge"))
-        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert refused.value.details() == "the request is not a message of this method"
+@pytest.mark.parametrize(
+    ("method", "streams_requests"),
+    [
+        (AUTHENTICATE, False),
+        (WATCH, False),
+        ("/grpc.health.v1.Health/Check", False),
+        ("/grpc.health.v1.Health/Watch", False),
+        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", True),
+    ],
+)
+async def test_bytes_that_are_no_message_are_an_invalid_argument_and_say_nothing_of_us(
+    method: str, streams_requests: bool
+) -> None:
+    """gRPC itself answers UNKNOWN, which callers retry for ever, with the exception's text.
+
+    Handlers that ignored their request answered OK; open methods answered as gRPC does.
+    """
+
+    async def ignore(_: object, __: Context) -> pb.AuthenticateResponse:
+        return pb.AuthenticateResponse()
+
+    with capture_logs() as records:
+        async with serving(ignore, guard=guarded(), with_reflection=True) as served:
+            call: Any  # Of a stream of answers; one that is answered once ends just the same.
+            if streams_requests:
+                call = served.channel.stream_stream(method, bytes, bytes)(
+                    iter([b"\xff\xff"]), timeout=SECONDS, metadata=as_caller("edge")
+                )
+            else:
+                call = served.channel.unary_stream(method, bytes, bytes)(
+                    b"\xff\xff", timeout=SECONDS, metadata=as_caller("edge")
+                )
+            with pytest.raises(aio.AioRpcError) as refused:
+                await anext(aiter(call))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "the request is not a message of this method"
+    assert not records
+
+
+async def test_health_of_an_unknown_service_is_not_found_and_no_failure() -> None:
+    with capture_logs() as records:
+        async with serving(guard=guarded()) as served, failing(NOT_FOUND):
+            await health_pb2_grpc.HealthStub(served.channel).Check(
+                health_pb2.HealthCheckRequest(service="no.such.Service"), timeout=SECONDS
+            )
+    assert not records
 
 
 # ---- limits and addresses
