@@ -127,7 +127,7 @@ def test_a_seq_left_out_on_a_connection_is_a_hole() -> None:
 
 
 def test_a_seq_left_out_right_after_a_resume_is_a_hole() -> None:
-    again = [resumed(2, 1, 2.5), frame("c", 3, 3.2, connection=2)]
+    again: list[Record] = [resumed(2, 1, 2.5), frame("c", 3, 3.2, connection=2)]
     assert faults_of(opened(), *THREE, ALL_CAME[0], *again, STORED) == {"holes": 1, "lost": 1}
 
 
