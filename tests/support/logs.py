@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
+from harkara_event_service.domain.batches import BatchId
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import Chain, EventLog, Outcome, Stored
 from tests.support.events import MovableClock
@@ -31,13 +32,33 @@ def seqs(outcomes: Sequence[Outcome]) -> list[int | Outcome]:
 
 
 class RecordedLog(PostgresLog):
-    """A Postgres log that keeps what it announced."""
+    """A Postgres log that keeps what it announced.
 
-    def __init__(self, dsn: str, *, clock: MovableClock, settings: PostgresLogSettings) -> None:
+    Attributes:
+        announced: all of it, in order.
+        batched: which of it was a commit of its own, where it keeps batches.
+    """
+
+    def __init__(
+        self, dsn: str, *, clock: MovableClock, settings: PostgresLogSettings, keeps_batches: bool = False
+    ) -> None:
         self.announced: list[NumberedEvent] = []
+        self.batched: dict[BatchId, Sequence[NumberedEvent]] = {}
         self.clock = clock
         self.registry = CollectorRegistry()
-        super().__init__(dsn, self.announced.extend, clock=clock, registry=self.registry, settings=settings)
+        super().__init__(
+            dsn,
+            self.announced.extend,
+            clock=clock,
+            registry=self.registry,
+            settings=settings,
+            batched=self._note_batch if keeps_batches else None,
+        )
+
+    def _note_batch(self, batch: BatchId, events: Sequence[NumberedEvent]) -> None:
+        assert batch not in self.batched
+        self.batched[batch] = events
+        self.announced.extend(events)
 
     def counted(self, name: str, **labels: str) -> float:
         """A metric's value."""
@@ -46,10 +67,19 @@ class RecordedLog(PostgresLog):
 
 @asynccontextmanager
 async def open_log(
-    dsn: str, *, clock: MovableClock | None = None, settings: PostgresLogSettings | None = None
+    dsn: str,
+    *,
+    clock: MovableClock | None = None,
+    settings: PostgresLogSettings | None = None,
+    keeps_batches: bool = False,
 ) -> AsyncIterator[RecordedLog]:
     """A log on a database, for the length of a block."""
-    log = RecordedLog(dsn, clock=clock or MovableClock(), settings=settings or PostgresLogSettings())
+    log = RecordedLog(
+        dsn,
+        clock=clock or MovableClock(),
+        settings=settings or PostgresLogSettings(),
+        keeps_batches=keeps_batches,
+    )
     await log.open()
     try:
         yield log

@@ -33,8 +33,9 @@ from harkara_event_service.adapters.batch import Batch
 from harkara_event_service.adapters.connections import Connection, WriterConnection, limited
 from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.sqlstates import Verdict, judge, told
+from harkara_event_service.domain.batches import BatchId
 from harkara_event_service.domain.event import NumberedEvent
-from harkara_event_service.ports import Committed, Failure, Refusal
+from harkara_event_service.ports import Batched, Committed, Failure, Refusal
 from harkara_servicekit import failpoints
 
 _log = structlog.get_logger()
@@ -69,6 +70,8 @@ class BatchWriter:
         committed: is told of every commit.
         make_partitions: see `MakePartitions`.
         metrics: where it counts.
+        batched: is told of commits instead, where the connection numbers them; duplicates are told to
+            `committed` all the same.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class BatchWriter:
         committed: Committed,
         make_partitions: MakePartitions,
         metrics: LogMetrics,
+        batched: Batched | None = None,
     ) -> None:
         self._connection = connection
         self._committed = committed
+        self._batched = batched
         self._make_partitions = make_partitions
         self._metrics = metrics
         self._parts: list[_Part] = []
@@ -140,10 +145,12 @@ class BatchWriter:
     async def _store(self, connection: Connection, batch: Batch, part: _Part) -> None:
         started = perf_counter()
         self._commit_was_sent = True
+        number = self._next_number()
         seqs = await log_statements.store(
-            connection, [batch.events[index] for index in part.indexes], self._connection.slot
+            connection, [batch.events[index] for index in part.indexes], self._connection.slot, number
         )
-        self._announce(batch.stored(part.indexes, seqs))
+        self._connection.batch_no = number
+        self._announce(batch.stored(part.indexes, seqs), number)
         self._metrics.stored(len(part.indexes), perf_counter() - started)
 
     async def _store_carefully(self, connection: Connection, batch: Batch, part: _Part) -> None:
@@ -164,48 +171,67 @@ class BatchWriter:
             if events[index].event_id not in found and index not in batch.lookups
         ]
         seqs: dict[str, int] = {}
+        number = None
         if fresh:
+            number = self._next_number()
             seqs = await log_statements.store(
-                connection, [events[index] for index in fresh], self._connection.slot
+                connection, [events[index] for index in fresh], self._connection.slot, number
             )
             failpoints.hit("event-service.in-transaction")
             self._commit_was_sent = True
             await connection.execute("COMMIT")
+            self._connection.batch_no = number
         else:
             await connection.execute("ROLLBACK")
-        self._settle(batch, part, found, seqs)
+        self._settle(batch, part, found, seqs, number)
         if fresh:
             self._metrics.stored(len(fresh), perf_counter() - started)
 
+    def _next_number(self) -> int | None:
+        last = self._connection.batch_no
+        return None if last is None else last + 1
+
     def _settle(
-        self, batch: Batch, part: _Part, found: dict[str, NumberedEvent], seqs: dict[str, int]
+        self,
+        batch: Batch,
+        part: _Part,
+        found: dict[str, NumberedEvent],
+        seqs: dict[str, int],
+        number: int | None,
     ) -> None:
         now = asyncio.get_running_loop().time()
         heirs: list[int] = []
-        announced: list[NumberedEvent] = []
+        duplicates: list[NumberedEvent] = []
         for index in part.indexes:
             event_id = batch.events[index].event_id
             there = found.get(event_id)
             heir = None
             if there is not None:
                 heir = batch.found(index, there)
-                announced.append(there)
+                duplicates.append(there)
             elif event_id not in seqs:
                 heir = batch.not_found(index, now)
             if heir is not None:
                 heirs.append(heir)
-        self._metrics.duplicates.inc(len(announced))
-        announced += batch.stored(
-            [index for index in part.indexes if batch.events[index].event_id in seqs], seqs
-        )
-        self._announce(announced)
+        self._metrics.duplicates.inc(len(duplicates))
+        if duplicates:
+            # Of another commit, which may have been this writer's under another lease: no part of this one.
+            self._announce(duplicates, None)
+        if seqs:
+            stored = batch.stored(
+                [index for index in part.indexes if batch.events[index].event_id in seqs], seqs
+            )
+            self._announce(stored, number)
         if heirs:
             self._parts.append(_Part(heirs, is_careful=True))
 
-    def _announce(self, events: Sequence[NumberedEvent]) -> None:
+    def _announce(self, events: Sequence[NumberedEvent], number: int | None) -> None:
         failpoints.hit("event-service.after-commit")
         try:
-            self._committed(events)
+            if number is None or self._batched is None:
+                self._committed(events)
+            else:
+                self._batched(BatchId(self._connection.slot, number), events)
         except Exception:  # noqa: BLE001 - whatever it is.
             # It must not; but what is committed stays so, and the next batch must be written.
             _log.exception("log_listener_failed", events=len(events))

@@ -17,6 +17,7 @@ import structlog
 from psycopg.rows import TupleRow
 
 from harkara_event_service.adapters import sqlstates, wire_arrays
+from harkara_event_service.domain.batches import WRITERS
 from harkara_event_service.ports import LogUnavailableError
 from harkara_schema import connections
 
@@ -30,10 +31,11 @@ CONNECT_SECONDS = 3
 BACKOFF_SECONDS = (0.05, 1.0)
 """The first pause before connecting again, and the longest; full jitter."""
 
-WRITER_SLOTS = 64
 _WRITER_SLOT_LOCKS = int.from_bytes(b"hark")
 # A function's rows are tried one after another, and LIMIT ends that: no lock is taken but the one told.
 _LEASE_SLOT = "SELECT slot FROM generate_series(0, %s) AS slot WHERE pg_try_advisory_lock(%s, slot) LIMIT 1"
+# A statement of its own, after the lease: who had the slot before has ended, and what they committed shows.
+_LAST_BATCH = "SELECT coalesce(max(batch_no), 0) FROM commit_batch WHERE writer = %s"
 
 _SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
@@ -119,14 +121,24 @@ class WriterConnection:
         dsn: a libpq URL.
         name: what logs and the server's views call it.
         changed: is told of a connection that came (1) or went (-1).
+        keeps_batches: whether commits are numbered.
+
+    Attributes:
+        slot: the writer that this is.
+        batch_no: the number of the slot's last commit; None where they are not numbered. Whoever commits
+            raises it.
     """
 
-    def __init__(self, dsn: str, name: str, changed: Callable[[int], None]) -> None:
+    def __init__(
+        self, dsn: str, name: str, changed: Callable[[int], None], *, keeps_batches: bool = False
+    ) -> None:
         self._dsn = dsn
         self._name = name
         self._changed = changed
+        self._keeps_batches = keeps_batches
         self._connection: Connection | None = None
         self.slot = 0
+        self.batch_no: int | None = None
 
     @property
     def is_up(self) -> bool:
@@ -157,16 +169,24 @@ class WriterConnection:
     async def _open(self) -> Connection:
         connection = await connect(self._dsn, self._name, WRITER_SETTINGS)
         try:
-            cursor = await connection.execute(_LEASE_SLOT, (WRITER_SLOTS - 1, _WRITER_SLOT_LOCKS))
+            cursor = await connection.execute(_LEASE_SLOT, (WRITERS - 1, _WRITER_SLOT_LOCKS))
             row = await cursor.fetchone()
             if row is None:
-                message = f"all {WRITER_SLOTS} writer slots are taken"
+                message = f"all {WRITERS} writer slots are taken"
                 raise psycopg.OperationalError(message)
+            slot = int(row[0])
+            batch_no = await self._last_batch(connection, slot) if self._keeps_batches else None
         except BaseException:
             await connection.close()
             raise
-        self.slot = int(row[0])
+        self.slot, self.batch_no = slot, batch_no
         return connection
+
+    @staticmethod
+    async def _last_batch(connection: Connection, slot: int) -> int:
+        cursor = await connection.execute(_LAST_BATCH, (slot,))
+        row = await cursor.fetchone()
+        return 0 if row is None else int(row[0])
 
     async def drop(self) -> None:
         """Let go of the connection; the next `acquire` opens another."""

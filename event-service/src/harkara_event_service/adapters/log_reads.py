@@ -6,6 +6,7 @@ What does not belong here: who reads what when (`domain/registry`).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 
@@ -14,13 +15,17 @@ from psycopg import AsyncRawCursor
 from harkara_event_service.adapters import log_statements, wire_arrays
 from harkara_event_service.adapters.connections import Connection, ReadConnections
 from harkara_event_service.adapters.log_metrics import LogMetrics
+from harkara_event_service.domain.batches import BatchId, CommitBatch
 from harkara_event_service.domain.event import NumberedEvent
-from harkara_event_service.ports import Head, Heads, LogUnavailableError
+from harkara_event_service.ports import BatchPage, Head, Heads, LogUnavailableError
 
 HEADS_AT_ONCE = 5_000
 """The most users whose heads one statement reads."""
 
 HEAD_READS_AT_ONCE = 2
+BATCHES_OF_A_WRITER = 100
+"""The most commits of one writer that one statement reads."""
+
 _ROWS_IN_ONE_GO = 100
 _NO_EVENTS = Head(0, 0)
 
@@ -44,6 +49,7 @@ class LogReads:
     def __init__(self, connections: ReadConnections, metrics: LogMetrics) -> None:
         self._connections = connections
         self._seconds_of_heads = metrics.read_seconds.labels("heads")
+        self._seconds_of_batches = metrics.read_seconds.labels("batches")
         self._seconds_of_pages = metrics.read_seconds.labels("pages")
         self._open_round: _Round | None = None
         self._room = asyncio.Semaphore(HEAD_READS_AT_ONCE)
@@ -114,6 +120,50 @@ class LogReads:
                 )
             },
         )
+
+    async def highest_batches(self) -> tuple[str, Sequence[int]]:
+        """See `BatchLog.highest_batches`."""
+        return await self._connections.run(self._read_highest_batches)
+
+    @staticmethod
+    async def _read_highest_batches(connection: Connection) -> tuple[str, Sequence[int]]:
+        cursor = AsyncRawCursor(connection)
+        await cursor.execute(log_statements.HIGHEST_BATCHES, prepare=True)
+        row = await cursor.fetchone()
+        if row is None:
+            raise RuntimeError("a statement that answers one row answered none")
+        epoch, numbers = row
+        return epoch, numbers
+
+    async def batches(self, after: Sequence[int], *, settled_seconds: float) -> BatchPage:
+        """See `BatchLog.batches`."""
+        started = perf_counter()
+        page = await self._connections.run(
+            lambda connection: self._read_batches(connection, after, settled_seconds)
+        )
+        self._seconds_of_batches.observe(perf_counter() - started)
+        return page
+
+    @staticmethod
+    async def _read_batches(
+        connection: Connection, after: Sequence[int], settled_seconds: float
+    ) -> BatchPage:
+        cursor = AsyncRawCursor(connection)
+        await cursor.execute(
+            log_statements.BATCHES,
+            (wire_arrays.int8_array(after), settled_seconds, BATCHES_OF_A_WRITER),
+            prepare=True,
+            binary=True,
+        )
+        rows = await cursor.fetchall()
+        batches = [
+            CommitBatch(BatchId(writer, number), users, last_seqs)
+            for _, writer, number, users, last_seqs in rows
+            if writer is not None
+        ]
+        most = max(Counter([batch.id.writer for batch in batches]).values(), default=0)
+        # log_epoch has one row, so there is at least one.
+        return BatchPage(rows[0][0], batches, is_all=most < BATCHES_OF_A_WRITER)
 
     async def read(
         self, positions: Mapping[str, int], limit: int, max_bytes: int

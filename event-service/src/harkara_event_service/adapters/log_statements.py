@@ -16,12 +16,13 @@ from psycopg.rows import TupleRow
 
 from harkara_event_service.adapters import wire_arrays
 from harkara_event_service.adapters.connections import Connection
+from harkara_event_service.domain.batches import WRITERS
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.domain.numbering import number
 
 # unnest() keeps the order of its arrays, so locks are taken in the order of Numbering.
 # A WITH that changes rows is done once and wholly, read or not: counters, then rollup and rows.
-_STORE = """
+_STORE_BATCH = """
 WITH raised AS (
     INSERT INTO user_stream AS stream (user_id, last_seq)
     SELECT * FROM unnest($1::text[], $2::bigint[])
@@ -46,12 +47,20 @@ WITH raised AS (
          AS added (day, event_type, source, event_level, events)
     ON CONFLICT (day, writer, event_type, source, event_level)
     DO UPDATE SET events = counter.events + excluded.events
-)
+){batched}
 SELECT last_seqs FROM ends
 """
+_STORE = _STORE_BATCH.replace("{batched}", "")
+_STORE_BATCHED = _STORE_BATCH.replace(
+    "{batched}",
+    """, batched AS (
+    INSERT INTO commit_batch (writer, batch_no, users, last_seqs)
+    SELECT $15::smallint, $21, $1, last_seqs FROM ends
+)""",
+)
 
 # The same for one event: without arrays the server needs a quarter less time.
-_STORE_ONE = """
+_STORE_LONE = """
 WITH raised AS (
     INSERT INTO user_stream AS stream (user_id, last_seq) VALUES ($2, 1)
     ON CONFLICT (user_id) DO UPDATE SET last_seq = stream.last_seq + 1
@@ -65,9 +74,17 @@ WITH raised AS (
     VALUES ($11, $12, $3, $6, $4, 1)
     ON CONFLICT (day, writer, event_type, source, event_level)
     DO UPDATE SET events = counter.events + 1
-)
+){batched}
 SELECT last_seq FROM raised
 """
+_STORE_ONE = _STORE_LONE.replace("{batched}", "")
+_STORE_ONE_BATCHED = _STORE_LONE.replace(
+    "{batched}",
+    """, batched AS (
+    INSERT INTO commit_batch (writer, batch_no, users, last_seqs)
+    SELECT $12, $13, ARRAY[$2], ARRAY[last_seq] FROM raised
+)""",
+)
 
 # Also waits for a transaction that is inserting one of the users at this moment, as FOR UPDATE would
 # not: after it nothing that these users' writers did is unseen.
@@ -104,8 +121,43 @@ SELECT (SELECT epoch FROM log_epoch),
 FROM user_stream WHERE user_id = ANY ($1::text[])
 """
 
+# One probe of the primary key for each slot: a GROUP BY would walk every row of the last minutes.
+HIGHEST_BATCHES = f"""
+SELECT (SELECT epoch FROM log_epoch),
+       array(SELECT coalesce((SELECT max(batch_no) FROM commit_batch WHERE writer = slot), 0)
+             FROM generate_series(0, {WRITERS - 1}) AS slot ORDER BY slot)
+"""  # noqa: S608 - as above.
 
-async def store(connection: Connection, events: Sequence[Event], writer: int) -> dict[str, int]:
+# The epoch comes along even where there is no batch.
+BATCHES = """
+SELECT epoch, batch.writer, batch.batch_no, batch.users, batch.last_seqs
+FROM log_epoch LEFT JOIN (
+    SELECT page.*
+    FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (after_no, place),
+         LATERAL (
+             SELECT writer, batch_no, users, last_seqs FROM commit_batch
+             WHERE writer = place - 1 AND batch_no > after_no
+                   AND committed_at <= now() - make_interval(secs => $2)
+             ORDER BY batch_no LIMIT $3
+         ) AS page
+) AS batch ON true
+"""
+
+# A writer's last row stays, so that it goes on from there whoever leases its slot next. SKIP LOCKED: every
+# replica does this, and none needs to wait for another.
+DROP_BATCHES = """
+DELETE FROM commit_batch WHERE ctid = ANY (array(
+    SELECT batch.ctid FROM commit_batch AS batch
+    WHERE committed_at < now() - make_interval(secs => $1)
+          AND batch_no < (SELECT max(batch_no) FROM commit_batch WHERE writer = batch.writer)
+    LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+async def store(
+    connection: Connection, events: Sequence[Event], writer: int, batch_no: int | None = None
+) -> dict[str, int]:
     """Raise the users' counters, store the events and count them, in one statement.
 
     On a connection in autocommit, outside of a transaction, it has committed when it returns.
@@ -114,6 +166,7 @@ async def store(connection: Connection, events: Sequence[Event], writer: int) ->
         connection: a writer's.
         events: at least one, no event_id twice.
         writer: the slot whose rollup rows are raised.
+        batch_no: the number under which the batch is kept for other replicas; None to keep none.
 
     Returns:
         Each event's seq, by event_id.
@@ -124,7 +177,11 @@ async def store(connection: Connection, events: Sequence[Event], writer: int) ->
     """
     cursor = AsyncRawCursor(connection)
     if len(events) == 1:
-        await cursor.execute(_STORE_ONE, _values_of_one(events[0], writer), prepare=True)
+        values = _values_of_one(events[0], writer)
+        if batch_no is None:
+            await cursor.execute(_STORE_ONE, values, prepare=True)
+        else:
+            await cursor.execute(_STORE_ONE_BATCHED, (*values, batch_no), prepare=True)
         row = await cursor.fetchone()
         return {events[0].event_id: _first_int(row)}
     numbering = number(events)
@@ -136,7 +193,7 @@ async def store(connection: Connection, events: Sequence[Event], writer: int) ->
         ).items()
     )
     await cursor.execute(
-        _STORE,
+        _STORE if batch_no is None else _STORE_BATCHED,
         (
             text_array(numbering.users),
             wire_arrays.int8_array(numbering.counts),
@@ -158,6 +215,7 @@ async def store(connection: Connection, events: Sequence[Event], writer: int) ->
             text_array([key[2] for key, _ in counted]),
             text_array([key[3] for key, _ in counted]),
             wire_arrays.int8_array([events_of_key for _, events_of_key in counted]),
+            *(() if batch_no is None else (batch_no,)),
         ),
         prepare=True,
     )

@@ -2,6 +2,7 @@
 
 append   group_commit → batch_writer → log_statements, one connection for each lane
 heads, read   log_reads, on connections of their own, so that no flood of reads delays a write
+batches  log_reads likewise; batch_keeper drops them
 partitions   partition_keeper
 """
 
@@ -19,6 +20,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from harkara_event_service.adapters import sqlstates
+from harkara_event_service.adapters.batch_keeper import BatchKeeper
 from harkara_event_service.adapters.batch_writer import BatchWriter
 from harkara_event_service.adapters.connections import (
     BACKOFF_SECONDS,
@@ -31,7 +33,7 @@ from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.log_reads import LogReads
 from harkara_event_service.adapters.partition_keeper import LATE_IDS, PartitionKeeper
 from harkara_event_service.domain.event import Event, NumberedEvent
-from harkara_event_service.ports import PAGE_BYTES, Chain, Committed, Heads, Outcome
+from harkara_event_service.ports import PAGE_BYTES, Batched, BatchPage, Chain, Committed, Heads, Outcome
 from harkara_schema.errors import SchemaVersionError
 from harkara_schema.partitions import event_id_floor, to_ms
 from harkara_schema.version import require_current_async
@@ -67,9 +69,10 @@ class PostgresLog:
         clock: the time now, UTC; old ids and partitions go by it.
         registry: where its metrics are registered.
         settings: see there.
+        batched: see `Batched`; None where there are no other replicas, and no batches are kept.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it puts the log together, and all of it is required.
         self,
         dsn: str,
         committed: Committed,
@@ -77,6 +80,7 @@ class PostgresLog:
         clock: Callable[[], datetime],
         registry: CollectorRegistry,
         settings: PostgresLogSettings,
+        batched: Batched | None = None,
     ) -> None:
         metrics = LogMetrics(registry)
         self._dsn = dsn
@@ -84,12 +88,17 @@ class PostgresLog:
         self._settings = settings
         self._keeper = PartitionKeeper(dsn, clock, settings.retention, metrics)
         self._connections = [
-            WriterConnection(dsn, f"harkara-log-writer-{lane}", metrics.writers_up.inc)
+            WriterConnection(
+                dsn,
+                f"harkara-log-writer-{lane}",
+                metrics.writers_up.inc,
+                keeps_batches=batched is not None,
+            )
             for lane in range(settings.lanes)
         ]
         self._commit = GroupCommit(
             [
-                BatchWriter(connection, committed, self._keeper.make_for, metrics)
+                BatchWriter(connection, committed, self._keeper.make_for, metrics, batched)
                 for connection in self._connections
             ],
             settings.queue,
@@ -97,6 +106,7 @@ class PostgresLog:
         )
         self._read_connections = ReadConnections(dsn, settings.read_connections)
         self._reads = LogReads(self._read_connections, metrics)
+        self._batch_keeper = None if batched is None else BatchKeeper(dsn, metrics)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -114,7 +124,10 @@ class PostgresLog:
             work = self._begin_later()
         else:
             work = self._keeper.run(await self._begin())
-        self._tasks = [asyncio.get_running_loop().create_task(work)]
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(work)]
+        if self._batch_keeper is not None:
+            self._tasks.append(loop.create_task(self._batch_keeper.run()))
 
     async def _begin(self) -> float:
         """Begin to write; returns in how many seconds the partitions are to be tended next."""
@@ -182,3 +195,11 @@ class PostgresLog:
     ) -> Mapping[str, Sequence[NumberedEvent]]:
         """See `EventLog.read`."""
         return await self._reads.read(positions, limit, max_bytes)
+
+    async def highest_batches(self) -> tuple[str, Sequence[int]]:
+        """See `BatchLog.highest_batches`."""
+        return await self._reads.highest_batches()
+
+    async def batches(self, after: Sequence[int], *, settled_seconds: float) -> BatchPage:
+        """See `BatchLog.batches`."""
+        return await self._reads.batches(after, settled_seconds=settled_seconds)

@@ -24,6 +24,7 @@ class Verdict(Enum):
 
 _DEADLY = {"FATAL", "PANIC"}
 _UNIQUE_VIOLATION = "23505"
+_BATCH_NUMBER = "commit_batch_pkey"
 _CHECK_VIOLATION = "23514"
 _LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"  # What statement_timeout does; the connection lives on.
@@ -48,7 +49,9 @@ def judge(error: psycopg.Error) -> Verdict:
         # The server ended the connection, perhaps while it committed: its code tells why, not what was done.
         return Verdict.LOST
     if sqlstate == _UNIQUE_VIOLATION:
-        return Verdict.TAKEN
+        # A commit's number that is taken says that we know the slot's last one no more: lease it anew.
+        is_number = error.diag.constraint_name == _BATCH_NUMBER
+        return Verdict.UNEXPECTED if is_number else Verdict.TAKEN
     if sqlstate == _CHECK_VIOLATION and not error.diag.constraint_name:
         # "no partition of relation … found for row" has no code of its own, but names no constraint.
         return Verdict.NO_PARTITION
