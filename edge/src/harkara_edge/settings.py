@@ -47,6 +47,13 @@ class EdgeSettings(ServiceSettings):
         description="Origins that browsers may connect from, with commas between; loopback for any on this "
         "machine.",
     )
+    drain_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=300,
+        description="Over how long clients are told to go elsewhere when the worker stops; comes before"
+        " SHUTDOWN_SECONDS. A second signal ends it.",
+    )
     loop: Literal["uvloop", "asyncio"] = Field("uvloop", description="Which event loop runs the worker.")
 
     max_connections: int = Field(

@@ -58,11 +58,12 @@ def new_connection_id() -> str:
     return f"conn_{secrets.token_hex(12)}"
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - what every service takes, and what tests put in place of the world.
     settings: EdgeSettings,
     stop: asyncio.Event,
     started: Callable[[Bound], None] | None = None,
     *,
+    hurry: asyncio.Event | None = None,
     clock: Callable[[], Moment] = read_clocks,
     registry: CollectorRegistry | None = None,
 ) -> None:
@@ -72,6 +73,7 @@ async def serve(
         settings: What it is told.
         stop: Set to stop it.
         started: Called with where it listens, once it does.
+        hurry: Set, while it stops, to tell all clients at once that are still to be told.
         clock: Reads both clocks.
         registry: Where its metrics are shown; None for one of its own.
 
@@ -134,7 +136,7 @@ async def serve(
             started(Bound(listen_address, ops_address))
         await stop.wait()
         sockets.stop_accepting()
-        await service.end_all()
+        await service.drain(settings.drain_seconds, hurry or asyncio.Event())
         # The exit stack does the rest: sockets closed, ops port, stream, watch, channels.
 
 

@@ -32,8 +32,11 @@ POSTGRES = "postgres"
 # What is stopped last comes first.
 _RANKS = {POSTGRES: 0, AUTH_SERVICE: 1, EVENT_SERVICE: 2, QUERY_SERVICE: 3, EDGE: 4}
 _ANSWER_SECONDS = 2.0
-# Longer than the services' own deadline, after which they end by themselves.
-_STOP_SECONDS = 15.0
+# What a process may take beyond the time after which it ends by itself.
+_STOP_MARGIN_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 10.0  # The services' own default.
+# Who stops a mesh at a terminal waits for it.
+_DRAIN_SECONDS = 1.0
 
 _POSTGRES_SETTINGS = {
     "max_connections": "200",
@@ -93,6 +96,8 @@ class Mesh:
             settings["WORKERS"] = str(
                 len([other for other in self.addresses.ops if service_of(other) == EDGE])
             )
+            if not self.environment.get(f"{prefix(service)}DRAIN_SECONDS"):
+                settings["DRAIN_SECONDS"] = f"{_DRAIN_SECONDS:g}"
         return {f"{prefix(service)}{key}": value for key, value in settings.items()}
 
     def _program(self, name: str) -> Program:
@@ -105,8 +110,23 @@ class Mesh:
             rank=_RANKS[service_of(name)],
             spawn=lambda log: spawn(argv, env=environment, stdout=log, stderr=log),
             is_ready=lambda: answers_ready(*self.addresses.ops[name]),
-            stop_seconds=_STOP_SECONDS,
+            stop_seconds=self._stop_seconds(environment, prefix(service_of(name))),
         )
+
+    @staticmethod
+    def _stop_seconds(environment: Mapping[str, str], prefixed: str) -> float:
+        """How long a process may take to stop."""
+        drain = _seconds(environment.get(f"{prefixed}DRAIN_SECONDS"), 0)
+        shutdown = _seconds(environment.get(f"{prefixed}SHUTDOWN_SECONDS"), _SHUTDOWN_SECONDS)
+        return drain + shutdown + _STOP_MARGIN_SECONDS
+
+
+def _seconds(text: str | None, default: float) -> float:
+    """A setting; the service itself says what is wrong with one that is no number."""
+    try:
+        return float(text or default)
+    except ValueError:
+        return default
 
 
 def postgres_server(data: DataDir, port: int, environment: Mapping[str, str]) -> EmbeddedPostgres:
@@ -131,7 +151,7 @@ def postgres_program(server: EmbeddedPostgres) -> Program:
         is_ready=is_ready,
         stop_signal=signal.SIGINT,  # Rolls back what is open, and writes everything down.
         hurry_signal=signal.SIGQUIT,  # Recovers at the next start.
-        stop_seconds=_STOP_SECONDS,
+        stop_seconds=_SHUTDOWN_SECONDS + _STOP_MARGIN_SECONDS,
     )
 
 

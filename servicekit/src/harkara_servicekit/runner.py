@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -20,6 +21,9 @@ _log = structlog.get_logger()
 FAILURE = 1
 HUNG = 70
 """Exit status of a process that its own deadline ended."""
+
+SAME_REQUEST_SECONDS = 0.5
+"""Wrappers such as timeout(1) signal a process and its group: that is one request."""
 
 
 def raise_file_limit() -> None:
@@ -41,10 +45,27 @@ def _end_hard() -> None:
     os._exit(HUNG)
 
 
+def _asks(stop: asyncio.Event, hurry: asyncio.Event | None) -> Callable[[], None]:
+    """What a signal does: the first one asks for the stop, a later one for haste."""
+    asked_at = 0.0
+
+    def asked() -> None:
+        nonlocal asked_at
+        now = time.monotonic()
+        if not stop.is_set():
+            asked_at = now
+            stop.set()
+        elif hurry is not None and now - asked_at >= SAME_REQUEST_SECONDS:
+            hurry.set()
+
+    return asked
+
+
 def run(
     serve: Callable[[asyncio.Event, Callable[[object], None]], Awaitable[None]],
     *,
     shutdown_seconds: float,
+    hurry: asyncio.Event | None = None,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> int:
     """Run a service in this process.
@@ -54,6 +75,7 @@ def run(
             at here), waits for the event, stops the service in order, and returns.
         shutdown_seconds: how long it may take from the signal to the return; a thread outside the loop
             counts, so that a blocked loop ends too.
+        hurry: set by a second signal, for a service that takes its time to stop.
         loop_factory: makes the event loop; None for asyncio's own.
 
     Returns:
@@ -79,8 +101,9 @@ def run(
             _log.warning("failpoints_are_set", variable=failpoints.VARIABLE)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        asked = _asks(stop, hurry)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, asked)
             # Takes the place of the loop's own empty handler, beside which the loop is woken as before. This
             # one runs even where something blocks the loop, which would never come to its callback.
             signal.signal(number, start_watchdog)

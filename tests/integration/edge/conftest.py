@@ -56,6 +56,7 @@ class Edge:
     bound: Bound | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     clients: list[ReferenceClient] = field(default_factory=list)
     raw_clients: list[RawClient] = field(default_factory=list)
@@ -80,10 +81,17 @@ class Edge:
             ops_address="127.0.0.1:0",
             auth_target=self.mesh.target,
             credential_file=self.credential,
-            **{"event_targets": (self.mesh.target,), **self.settings},
+            **{"event_targets": (self.mesh.target,), "drain_seconds": 0, **self.settings},
         )
         self.task = asyncio.create_task(
-            serve(settings, self.stop, bound.set_result, clock=self.clock, registry=self.registry)
+            serve(
+                settings,
+                self.stop,
+                bound.set_result,
+                hurry=self.hurry,
+                clock=self.clock,
+                registry=self.registry,
+            )
         )
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -101,6 +109,7 @@ class Edge:
 
     async def end(self) -> None:
         self.stop.set()
+        self.hurry.set()
         for client in self.clients:
             client.connection.transport.abort()
         for raw in self.raw_clients:

@@ -71,6 +71,29 @@ async def test_a_worker_that_stops_sends_its_clients_to_another(edge: Edge, even
         await RawClient.connect(edge.address)
 
 
+@pytest.mark.parametrize("edge_settings", [{"drain_seconds": 60.0}])
+async def test_while_a_worker_drains_nobody_comes_in_and_who_is_there_is_served(
+    edge: Edge, events: TinyEventService
+) -> None:
+    clients = [await edge.sign_in(f"user_{number}") for number in range(3)]
+    for client in clients:
+        await client.subscribe("*")
+    edge.stop.set()
+    assert await clients[0].refused() == ("server_restarting", 1012)
+    assert await ready(edge) == 503
+    with pytest.raises(ConnectionRefusedError):
+        await RawClient.connect(edge.address)
+    for number in (1, 2):
+        await events.emit(f"user_{number}")
+        assert await clients[number].seqs(1) == [1]
+        assert (await clients[number].heartbeat())["seq"] == 1
+    edge.hurry.set()
+    for client in clients[1:]:
+        assert await client.refused() == ("server_restarting", 1012)
+    assert edge.task is not None
+    await asyncio.wait_for(edge.task, 10)
+
+
 async def test_nothing_is_kept_of_connections_that_ended(edge: Edge, events: TinyEventService) -> None:
     del events
 

@@ -2,12 +2,15 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
+
+from tests.support.waiting import wait_until
 
 PROGRAM = """
 import asyncio
@@ -27,6 +30,14 @@ async def orderly(stop, started):
     print("ready", flush=True)
     await stop.wait()
     print("stopped", flush=True)
+
+
+async def takes_its_time(stop, started):
+    print("ready", flush=True)
+    await stop.wait()
+    print("stopping", flush=True)
+    await hurry.wait()
+    print("hurrying", flush=True)
 
 
 async def hangs(stop, started):
@@ -82,11 +93,17 @@ def bad_failpoints(stop, started):
     raise AssertionError("it must not come that far")
 
 
+hurry = asyncio.Event()
+runner.SAME_REQUEST_SECONDS = 0.1
+
+
 def run(name, shutdown_seconds, loop):
     if name == "bad_failpoints":
         os.environ["HARKARA_FAILPOINTS"] = "somewhere=explode"
     factory = uvloop.new_event_loop if loop == "uvloop" else None
-    return runner.run(globals()[name], shutdown_seconds=float(shutdown_seconds), loop_factory=factory)
+    return runner.run(
+        globals()[name], shutdown_seconds=float(shutdown_seconds), hurry=hurry, loop_factory=factory
+    )
 
 
 os.dup2(1, 2)
@@ -124,6 +141,14 @@ class Processes:
         """Return once its function runs."""
         assert self._lines.readline() == "ready\n"
 
+    def line(self) -> str:
+        """The next line that it writes."""
+        return self._lines.readline().rstrip("\n")
+
+    def has_written(self) -> bool:
+        """Whether a line waits to be read."""
+        return bool(select.select([self._lines], [], [], 0)[0])
+
     def ended(self) -> tuple[int, list[str]]:
         """Its exit status, and the lines that it wrote since it was ready."""
         told = []
@@ -156,6 +181,21 @@ def test_a_signal_asks_for_an_orderly_stop(processes: Processes, number: int, lo
     processes.until_ready()
     os.kill(pid, number)
     assert processes.ended() == (0, ["stopped"])
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_second_signal_asks_it_to_hurry_and_the_same_one_twice_does_not(
+    processes: Processes, loop: str
+) -> None:
+    pid = processes.start("takes_its_time", loop=loop)
+    processes.until_ready()
+    os.kill(pid, signal.SIGTERM)
+    assert processes.line() == "stopping"
+    os.kill(pid, signal.SIGTERM)
+    with pytest.raises(TimeoutError):
+        wait_until(processes.has_written, 0.15)
+    os.kill(pid, signal.SIGTERM)
+    assert processes.ended() == (0, ["hurrying"])
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 
 import pytest
@@ -360,8 +361,53 @@ async def test_every_client_is_told_when_the_server_stops() -> None:
     bench = Bench()
     live, _ = await bench.open()
     new, _ = bench.connect()
-    await bench.service.end_all()
+    await bench.service.drain(0, asyncio.Event())
     assert (live.close_code, new.close_code) == (1012, 1012)
+
+
+async def test_who_was_not_told_yet_that_the_server_stops_is_served_until_then() -> None:
+    bench = Bench()
+    clients = [await bench.open() for _ in range(10)]
+    hurry = asyncio.Event()
+    draining = asyncio.create_task(bench.service.drain(3600, hurry))
+    await asyncio.sleep(0)
+    told = [socket.close_code for socket, _ in clients]
+    assert told == [1012, *[None] * 9]
+    bench.deliver(([client for _, client in clients], [1]))
+    assert [socket.seqs() for socket, _ in clients] == [[], *[[1]] * 9]
+    bench.say(clients[1][1], type="heartbeat")
+    assert clients[1][0].frames()[-1]["type"] == "heartbeat_ack"
+    hurry.set()
+    await draining
+    assert {socket.close_code for socket, _ in clients} == {1012}
+
+
+async def test_clients_are_told_one_after_the_other_over_the_time_there_is() -> None:
+    bench = Bench()
+    clients = [await bench.open() for _ in range(8)]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    draining = asyncio.create_task(bench.service.drain(0.4, asyncio.Event()))
+    most_at_once = told_before = 0
+    while not draining.done():
+        await asyncio.sleep(0.005)
+        told = sum(socket.close_code == 1012 for socket, _ in clients)
+        most_at_once, told_before = max(most_at_once, told - told_before), told
+    assert told_before == 8
+    assert most_at_once < 8
+    assert loop.time() - began > 0.3
+
+
+async def test_a_drain_ends_when_nobody_is_left() -> None:
+    bench = Bench()
+    clients = [await bench.open() for _ in range(3)]
+    draining = asyncio.create_task(bench.service.drain(0.3, asyncio.Event()))
+    await asyncio.sleep(0)
+    for _, client in clients:
+        bench.service.gone(client, "client")
+    began = asyncio.get_running_loop().time()
+    await draining
+    assert asyncio.get_running_loop().time() - began < 0.2
 
 
 async def test_a_client_is_read_again_once_it_is_authenticated() -> None:

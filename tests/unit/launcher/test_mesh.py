@@ -46,6 +46,7 @@ def test_an_edge_worker_is_told_the_shared_port_its_own_ops_port_and_how_many_sh
         "HARKARA_EDGE_EVENT_TARGETS": "127.0.0.1:50051",
         "HARKARA_EDGE_WORKER": "edge-2",
         "HARKARA_EDGE_WORKERS": "2",
+        "HARKARA_EDGE_DRAIN_SECONDS": "1",
     }
 
 
@@ -65,6 +66,17 @@ def test_auth_service_is_told_its_key_and_its_database_and_serves_reflection(
 def test_a_log_format_of_the_operators_choice_stays(tmp_path: Path) -> None:
     mesh = Mesh(DataDir(tmp_path), ADDRESSES, DSNS, {"HARKARA_EDGE_LOG_FORMAT": "json"})
     assert "HARKARA_EDGE_LOG_FORMAT" not in mesh.settings("edge-1")
+
+
+def test_a_process_may_take_as_long_to_stop_as_its_settings_say_and_a_little_longer(tmp_path: Path) -> None:
+    environment = {"HARKARA_EDGE_DRAIN_SECONDS": "20", "HARKARA_EVENT_SERVICE_SHUTDOWN_SECONDS": "3"}
+    mesh = Mesh(DataDir(tmp_path), ADDRESSES, DSNS, environment)
+    assert "HARKARA_EDGE_DRAIN_SECONDS" not in mesh.settings("edge-1")
+    seconds = {
+        service: mesh.programs(service)[0].stop_seconds
+        for service in ("edge", "event-service", "auth-service")
+    }
+    assert seconds == {"edge": 35, "event-service": 8, "auth-service": 15}
 
 
 def test_postgres_is_not_among_the_programs_and_edges_stop_first(mesh: Mesh) -> None:

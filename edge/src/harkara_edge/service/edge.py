@@ -44,6 +44,7 @@ from harkara_edge.domain.states import State
 from harkara_edge.metrics import Metrics
 from harkara_edge.ports import EventStream, Socket, TokenVerifier
 from harkara_edge.service.client import REPORT_BYTES, Client
+from harkara_edge.service.draining import tell_one_by_one
 from harkara_edge.service.verification import Verification
 
 LARGE_RUN_BYTES: Final = 64 * 1024
@@ -384,13 +385,19 @@ class EdgeService:
 
     # Called at the end.
 
-    async def end_all(self) -> None:
-        """Tell every client that this server stops, a few hundred in a turn of the loop."""
-        for count, client in enumerate([*self._clients.values(), *self._unverified], 1):
-            if client.state is not State.CLOSED:
-                self._perform(client, client.end(errors.SERVER_RESTARTING))
-            if count % _OPENS_IN_A_TURN == 0:
-                await asyncio.sleep(0)
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Tell every client that this server stops; who was not told yet is served as before.
+
+        Args:
+            seconds: Over how long to spread it; 0 tells all at once.
+            hurry: Set to tell the rest at once.
+        """
+        await tell_one_by_one(
+            [*self._clients.values(), *self._unverified],
+            lambda client: self._perform(client, client.end(errors.SERVER_RESTARTING)),
+            seconds,
+            hurry,
+        )
 
     async def stop(self) -> None:
         """End what is still being verified."""
