@@ -90,18 +90,25 @@ async def _abort(context: aio.ServicerContext[Any, Any], method: str, error: Exc
 
 
 class _Undecodable:
-    """Stands for a message that is none: ends the call as soon as anybody looks at it.
+    """Stands for a message that is none: ends the call as soon as a handler looks at it.
 
     gRPC itself would answer with the exception's text, and with a status that callers retry.
     """
 
     def __getattr__(self, name: str) -> NoReturn:
+        self.refuse()
+
+    @staticmethod
+    def refuse() -> NoReturn:
+        """End the call."""
         raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "the request is not a message of this method")
 
 
 def _looked_at(request: Any) -> Any:
-    """A call's only message, or the stream of them; for handlers that do not look at it themselves."""
-    return request.of_this_method if isinstance(request, _Undecodable) else request
+    """A call's only message, or the stream of them; for handlers that have no use for what it says."""
+    if isinstance(request, _Undecodable):
+        request.refuse()
+    return request
 
 
 def _forgiving(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
