@@ -69,7 +69,7 @@ def test_a_key_text_may_lack_its_padding() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "abc", base64.urlsafe_b64encode(KEY[:31]).decode(), "A" * 43 + "!", "हरकारा"]
+    "text", ["", "abc", base64.urlsafe_b64encode(KEY[:31]).decode(), "A" * 44 + "!!!!", "हरकारा"]
 )
 def test_a_text_that_is_no_key_or_a_short_one_signs_nothing(text: str) -> None:
     with pytest.raises(ValueError, match=r"^it is not 32 or more bytes as base64url$"):
