@@ -3,7 +3,8 @@
 Everything between them is a queue that moves only when asked: commands up, items down, reads of heads
 and of pages, announcements. What an edge would hand to its clients is checked as it comes.
 
-The oracle knows no cursor: it knows what was committed, and since when a session may count on a type.
+The oracle knows no cursor: it knows what was committed, since when a session may count on a type, and
+what a session may be spared: an event that a later one of its key supersedes, and one past its expiry.
 """
 
 from __future__ import annotations
@@ -11,18 +12,48 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from harkara_event_service.domain.cursor import EVERYTHING, Attachment, ResumePoint, Session, State
-from harkara_event_service.domain.event import NumberedEvent, announced
+from harkara_event_service.domain.event import Announced, NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
 from harkara_event_service.service import READS_AT_ONCE, Delivering, OpenRequest
 from tests.support.delivery import Advanced, Delivered, Disconnected, Item, Opened, RecordedOutbox, Subscribed
+from tests.support.registry_desk import unpacked
 from tests.support.told_log import EPOCH, LARGE, SMALL, Asked, LoopWithoutWaiting, ToldLog
 
 MAX_SESSIONS = 3
 QUEUE_ITEMS = 6
 TYPES = (LARGE, SMALL, EVERYTHING)
+COLLAPSE_SECONDS = 0.25
+_START = datetime(2026, 1, 27, 10, 30, tzinfo=UTC)
+
+
+class Kind(NamedTuple):
+    """What kind of event.
+
+    Args:
+        event_type: Its type.
+        key: Its collapse key.
+        lives: After how many seconds it expires.
+    """
+
+    event_type: str
+    key: str | None = None
+    lives: float | None = None
+
+
+KINDS = (
+    Kind(LARGE),
+    Kind(SMALL),
+    Kind(SMALL, "a"),
+    Kind(SMALL, "b"),
+    Kind(LARGE, "a"),
+    Kind(SMALL, "a", 0.1),
+    Kind(SMALL, None, 0.1),
+)
 
 
 @dataclass(eq=False)
@@ -36,6 +67,7 @@ class Client:
         since: For each type in force, after which seq every event of it must come.
         changes: Changes that wait: number, whether types are added, which.
         carried: The last change that the last Open carried.
+        last_ephemeral: For each kind the number of the last event that is kept nowhere.
         oldest_start: The user's last seq when the first Open was sent.
         oldest_floor: What retention had taken away then.
     """
@@ -54,6 +86,7 @@ class Client:
     changes: list[tuple[int, bool, frozenset[str]]] = field(default_factory=list)
     last_change: int = 0
     carried: int = 0
+    last_ephemeral: dict[Kind, int] = field(default_factory=dict)
 
 
 class Edge:
@@ -68,9 +101,9 @@ class Edge:
     def attach(self) -> None:
         """Begin a stream; what was on its way on the last one is lost."""
         self.up.clear()
-        outbox = RecordedOutbox(QUEUE_ITEMS, lambda: self._model.delivering.has_room(attachment))
+        outbox = _Outbox(self, lambda: self._model.delivering.has_room(attachment))
         attachment = self._model.delivering.attach("edge", outbox)
-        self.outbox: RecordedOutbox = outbox
+        self.outbox: _Outbox = outbox
         self.attachment: Attachment = attachment
         for client in self.clients.values():
             self.send_open(client)
@@ -123,6 +156,9 @@ class Edge:
     def take(self, item: Item) -> None:  # noqa: C901 - one branch for each kind.
         """Handle an item as the contract says, and check it."""
         match item:
+            case Delivered(sessions, 0, text):
+                for number in sessions:
+                    self._deliver_ephemeral(self.clients.get(number), int(text))
             case Delivered(sessions, seq, _):
                 for number in sessions:
                     self._deliver(self.clients.get(number), seq)
@@ -151,6 +187,24 @@ class Edge:
         assert client.since.keys() & {event_type, EVERYTHING}, "an event of a type that is not subscribed"
         self._pass(client, seq - 1)
         client.position = seq
+
+    def _deliver_ephemeral(self, client: Client | None, number: int) -> None:
+        if client is None or client.fenced or client.paused:
+            return
+        kind = self._model.ephemeral[number]
+        assert client.since.keys() & {kind.event_type, EVERYTHING}, (
+            "an event of a type that is not subscribed"
+        )
+        assert number > client.last_ephemeral.get(kind, -1), "an event came twice, or after its successor"
+        client.last_ephemeral[kind] = number
+
+    def check_alive(self, sessions: bytes, seq: int) -> None:
+        """An event is queued: it must not have expired."""
+        for number in unpacked(sessions):
+            client = self.clients.get(number)
+            if client is not None and seq:
+                event = self._model.log.streams[client.user_id][seq - 1].event
+                assert event.expires_at is None or self._model.now() < event.expires_at, "sent past its time"
 
     def _advance(self, client: Client | None, seq: int) -> None:
         if client is None or client.fenced or client.paused:
@@ -202,6 +256,22 @@ class Edge:
         del self.clients[client.number]
 
 
+class _Outbox(RecordedOutbox):
+    """An outbox that looks at what is queued, and when."""
+
+    def __init__(self, edge: Edge, on_room: Callable[[], None]) -> None:
+        super().__init__(QUEUE_ITEMS, on_room)
+        self._edge = edge
+
+    def deliver(self, sessions: bytes, seq: int, text: bytes) -> bool:
+        self._edge.check_alive(sessions, seq)
+        return super().deliver(sessions, seq, text)
+
+    def catch_up(self, sessions: bytes, seq: int, text: bytes) -> bool:
+        self._edge.check_alive(sessions, seq)
+        return super().catch_up(sessions, seq, text)
+
+
 def described(session: Session) -> str:
     """Where a cursor stands, for a failure's message."""
     stream = session.stream
@@ -217,8 +287,11 @@ class Model:
     def __init__(self) -> None:
         self.loop = LoopWithoutWaiting()
         self.log = ToldLog()
-        self.registry = Registry(max_sessions_per_user=MAX_SESSIONS, size_of_catalogue=17)
-        self.delivering = Delivering(self.log, self.registry)
+        self.registry = Registry(
+            max_sessions_per_user=MAX_SESSIONS, size_of_catalogue=17, collapse_seconds=COLLAPSE_SECONDS
+        )
+        self.delivering = Delivering(self.log, self.registry, self.now)
+        self.ephemeral: list[Kind] = []
         self.unheard: dict[str, list[NumberedEvent]] = {}
         self.lost_hints: set[str] = set()
         self.known_at: dict[tuple[Client, int], int] = {}
@@ -235,6 +308,10 @@ class Model:
             self.loop.run_until_complete(asyncio.sleep(seconds))
         assert not self._running.done()
 
+    def now(self) -> datetime:
+        """The time."""
+        return _START + timedelta(seconds=self.loop.now)
+
     def type_of(self, user_id: str, seq: int) -> str:
         """The type of an event."""
         return self.log.streams[user_id][seq - 1].event.event_type
@@ -250,7 +327,18 @@ class Model:
                 client.since.get(self.type_of(client.user_id, seq), nowhere),
                 client.since.get(EVERYTHING, nowhere),
             )
+            and not self._may_be_spared(client.user_id, seq)
         ]
+
+    def _may_be_spared(self, user_id: str, seq: int) -> bool:
+        stream = self.log.streams[user_id]
+        event = stream[seq - 1].event
+        if event.expires_at is not None and event.expires_at <= self.now():
+            return True
+        key = (event.event_type, event.collapse_key)
+        return event.collapse_key is not None and any(
+            (later.event.event_type, later.event.collapse_key) == key for later in stream[seq:]
+        )
 
     def connect(self, edge: Edge, user_id: str, types: frozenset[str], resume: int | None) -> None:
         """A client comes."""
@@ -266,23 +354,35 @@ class Model:
         edge.clients[client.number] = client
         edge.send_open(client)
 
-    def commit(self, user_id: str, event_type: str) -> None:
+    def commit(self, user_id: str, kind: Kind) -> None:
         """An event is stored; its announcement is on its way."""
-        self.unheard.setdefault(user_id, []).append(self.log.commit(user_id, event_type))
+        expires_at = None if kind.lives is None else self.now() + timedelta(seconds=kind.lives)
+        numbered = self.log.commit(user_id, kind.event_type, kind.key, expires_at)
+        self.unheard.setdefault(user_id, []).append(numbered)
+
+    def emit_ephemeral(self, user_id: str, kind: Kind) -> None:
+        """An event comes that is kept nowhere."""
+        expires_at = None if kind.lives is None else self.now() + timedelta(seconds=kind.lives)
+        text = str(len(self.ephemeral)).encode()
+        self.ephemeral.append(kind)
+        event = Announced(user_id, 0, kind.event_type, kind.key, expires_at, text)
+        self._in_loop(lambda: self.delivering.announce_ephemeral([event]))
+        self.turn()
 
     def announce(self, numbered: NumberedEvent) -> None:
         """A commit is heard of, the first time or again."""
-        self.delivering.announce([announced(numbered)])
+        self._in_loop(lambda: self.delivering.announce([announced(numbered)]))
         self.turn()
+
+    def _in_loop(self, step: Callable[[], None]) -> None:
+        async def carry_out() -> None:
+            step()
+
+        self.loop.run_until_complete(carry_out())
 
     def do_next(self, edge: Edge) -> None:
         """The event-service takes an edge's next command."""
-        command = edge.up.pop(0)
-
-        async def carry_out() -> None:
-            command()
-
-        self.loop.run_until_complete(carry_out())
+        self._in_loop(edge.up.pop(0))
         self.turn()
 
     def take_next(self, edge: Edge) -> None:
@@ -319,19 +419,15 @@ class Model:
 
     def settle(self) -> None:
         """Let everything that is on its way arrive; it must come to an end."""
-        for user_id, stream in self.log.streams.items():
-            for numbered in self.unheard.pop(user_id, ()):
-                self.announce(numbered)
-            # Of a lost hint only the next event tells.
-            if user_id in self.lost_hints:
-                self.announce(stream[-1])
-        self.lost_hints.clear()
+        self._settle_hints()
         for edge in self.edges:
             for client in edge.clients.values():
                 edge.send_written(client)
         for _ in range(200):
             if not self._settle_one_round():
-                break
+                if self.registry.next_due() is None:
+                    break
+                self.turn(seconds=COLLAPSE_SECONDS)
         else:
             raise AssertionError("it never comes to rest")
         self.delivering.tell_advanced()
@@ -339,6 +435,15 @@ class Model:
             for edge in self.edges:
                 self.take_next(edge)
         self._check_complete()
+
+    def _settle_hints(self) -> None:
+        for user_id, stream in self.log.streams.items():
+            for numbered in self.unheard.pop(user_id, ()):
+                self.announce(numbered)
+            # Of a lost hint only the next event tells.
+            if user_id in self.lost_hints:
+                self.announce(stream[-1])
+        self.lost_hints.clear()
 
     def _settle_one_round(self) -> bool:
         """Let everything arrive that is on its way now; returns whether there was anything."""
@@ -389,6 +494,14 @@ class Model:
             assert (session in stream.behind) == (session.state is not State.LIVE)
             if session.state is State.BEHIND and not session.stopped:
                 assert session.position != stream.head, "at the head, and not live"
+            collapsing = stream.collapsing
+            held = [] if collapsing is None else [each for each in collapsing.held.values() if each.seq]
+            assert (stream.head != stream.taken) == bool(held), "the head stands still, and nothing is held"
+            if collapsing is not None:
+                assert collapsing.held.keys() <= collapsing.windows.keys(), "held, and nobody lets it go"
+            assert [each.seq for each in held] == sorted(each.seq for each in held)
+            for each in held:
+                assert (stream.head or 0) < each.seq <= (stream.taken or 0)
         assert all(stream in registry._streams.values() for stream in registry._to_read)
         if registry.has_reads():
             assert len(self.log.reads_asked) == READS_AT_ONCE, "a read is wanted and nobody reads"

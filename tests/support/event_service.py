@@ -214,7 +214,7 @@ async def assembled_event_service(
             delivering.announce(map(announced, events))
 
         log = make_log(committed)
-        delivering = Delivering(log, registry)
+        delivering = Delivering(log, registry, utc_now)
         running = asyncio.create_task(delivering.run())
         stack.push_async_callback(_end, running)
         stack.push_async_callback(delivering.close_all)

@@ -6,7 +6,10 @@ import asyncio
 import selectors
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from harkara_event_service.domain.event import Event, NumberedEvent
 from harkara_event_service.ports import PAGE_BYTES, Chain, Head, Heads, Outcome
@@ -65,10 +68,14 @@ class ToldLog:
         """The user's last seq."""
         return len(self.streams.get(user_id, ()))
 
-    def commit(self, user_id: str, event_type: str) -> NumberedEvent:
+    def commit(
+        self, user_id: str, event_type: str, key: str | None = None, expires_at: datetime | None = None
+    ) -> NumberedEvent:
         """Store an event."""
         stream = self.streams.setdefault(user_id, [])
-        event = Event(**{**_fields(_EVENTS[event_type]), "user_id": user_id})
+        event = msgspec.structs.replace(
+            _EVENTS[event_type], user_id=user_id, collapse_key=key, expires_at=expires_at
+        )
         stream.append(NumberedEvent(event, len(stream) + 1))
         return stream[-1]
 
@@ -107,7 +114,3 @@ class ToldLog:
         self.reads_asked.append(asked)
         answer: Mapping[str, Sequence[NumberedEvent]] = await asked.answer
         return answer
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in event.__struct_fields__}

@@ -27,4 +27,10 @@ class Settings(GrpcSettings):
         20, ge=1, le=1_000_000, description="Open connections of one user, over all edges."
     )
     write_lanes: int = Field(1, ge=1, le=16, description="Transactions that may be in flight at once.")
+    collapse_ms: int = Field(
+        250,
+        ge=0,
+        le=60_000,
+        description="How often at most a session gets an event of one collapse key, in ms; 0: each at once.",
+    )
     catalogue_file: Path | None = Field(None, description="A deployment's own event types, as JSON.")

@@ -125,7 +125,9 @@ async def serve(
     catalogue = _catalogue(settings)
     credential = Credential(settings.credential_file)
     registry = Registry(
-        max_sessions_per_user=settings.max_connections_per_user, size_of_catalogue=len(catalogue.types)
+        max_sessions_per_user=settings.max_connections_per_user,
+        size_of_catalogue=len(catalogue.types),
+        collapse_seconds=settings.collapse_ms / 1000,
     )
     metrics.sessions.set_function(lambda: registry.session_count)
 
@@ -141,7 +143,7 @@ async def serve(
             retention=timedelta(days=settings.retention_days), lanes=settings.write_lanes
         ),
     )
-    delivering = Delivering(log, registry)
+    delivering = Delivering(log, registry, utc_now)
     stopping = False
 
     def ready() -> bool:

@@ -14,14 +14,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.support.cursor_model import TYPES, Client, Edge, Model
-from tests.support.told_log import LARGE, SMALL
+from tests.support.cursor_model import KINDS, TYPES, Client, Edge, Kind, Model
 
 USERS = st.sampled_from(["user_1", "user_1", "user_2"])
 EDGES = st.integers(0, 1)
 SETS = st.frozensets(st.sampled_from(TYPES), min_size=1, max_size=2)
 CLIENTS = st.tuples(EDGES, USERS, SETS, st.none() | st.integers(-2, 12))
-EVENTS = st.lists(st.sampled_from([LARGE, SMALL]), min_size=1, max_size=6)
+EVENTS = st.lists(st.sampled_from(KINDS), min_size=1, max_size=6)
 INDEX = st.integers(0, 5)
 MOVES = st.lists(
     st.tuples(
@@ -44,7 +43,7 @@ class Cursors(RuleBasedStateMachine):
     # Clients.
 
     @initialize(events=EVENTS, clients=st.lists(CLIENTS, min_size=1, max_size=4))
-    def begin(self, events: list[str], clients: list[tuple[int, str, frozenset[str], int | None]]) -> None:
+    def begin(self, events: list[Kind], clients: list[tuple[int, str, frozenset[str], int | None]]) -> None:
         for user in ("user_1", "user_2"):
             self.commit(user, events)
         for client in clients:
@@ -89,15 +88,23 @@ class Cursors(RuleBasedStateMachine):
     # Events.
 
     @rule(user=USERS, events=EVENTS)
-    def commit(self, user: str, events: list[str]) -> None:
-        for event_type in events:
-            self.model.commit(user, event_type)
+    def commit(self, user: str, events: list[Kind]) -> None:
+        for kind in events:
+            self.model.commit(user, kind)
 
     @rule(user=USERS, events=EVENTS)
-    def commit_and_hear(self, user: str, events: list[str]) -> None:
+    def commit_and_hear(self, user: str, events: list[Kind]) -> None:
         self.commit(user, events)
         for numbered in self.model.unheard.pop(user):
             self.model.announce(numbered)
+
+    @rule(user=USERS, kind=st.sampled_from(KINDS))
+    def emit_ephemeral(self, user: str, kind: Kind) -> None:
+        self.model.emit_ephemeral(user, kind)
+
+    @rule(seconds=st.sampled_from([0.05, 0.15, 0.3]))
+    def wait(self, seconds: float) -> None:
+        self.model.turn(seconds)
 
     @rule(user=USERS, index=st.integers(0, 20))
     def hear_again(self, user: str, index: int) -> None:
@@ -196,6 +203,8 @@ class Walk:
             (100, lambda: machine.move([self._move()])),
             (6, lambda: machine.commit(self._user(), self._events())),
             (6, lambda: machine.commit_and_hear(self._user(), self._events())),
+            (2, lambda: machine.emit_ephemeral(self._user(), pick.choice(KINDS))),
+            (6, lambda: machine.wait(pick.choice([0.05, 0.15, 0.3]))),
             (4, self._connect),
             (4, lambda: machine.pause_or_go_on([pick.randrange(6)])),
             (4, lambda: machine.change(pick.randrange(6), self._types(), pick.random() < 0.6)),
@@ -211,8 +220,8 @@ class Walk:
     def _user(self) -> str:
         return self._random.choice(["user_1", "user_1", "user_1", "user_2"])
 
-    def _events(self) -> list[str]:
-        return self._random.choices([LARGE, SMALL], k=self._random.randrange(1, 6))
+    def _events(self) -> list[Kind]:
+        return self._random.choices(KINDS, k=self._random.randrange(1, 6))
 
     def _types(self) -> frozenset[str]:
         return frozenset(self._random.sample(TYPES, self._random.randrange(1, 3)))

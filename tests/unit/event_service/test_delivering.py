@@ -37,7 +37,7 @@ class Replica:
         self.memory = MemoryLog(self._committed, clock=lambda: datetime.now(UTC))
         self.log = SteppedLog(self.memory)
         self.registry = Registry(max_sessions_per_user=2, size_of_catalogue=17)
-        self.delivering = Delivering(self.log, self.registry)
+        self.delivering = Delivering(self.log, self.registry, lambda: datetime.now(UTC))
         self.outbox = RecordedOutbox(capacity, lambda: self.delivering.has_room(self.edge))
         self.edge: Attachment = self.delivering.attach("edge-1", self.outbox)
 

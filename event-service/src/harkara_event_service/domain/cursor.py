@@ -15,7 +15,10 @@ page read from the log. An event announced beyond head + 1 only says that there 
 (`heard`). What is ≤ head was handed on and is dropped. So an event reaches a session once,
 whichever way it comes first (docs/guarantees.md G5).
 
-Not here: who moves them when (`registry.py`).
+Some events are held back for a moment, because another may supersede them: then the head stays where
+it is, and `taken` moves in its stead (`fan_out.py`). Otherwise both are the same.
+
+Not here: who moves them when (`registry.py`, `fan_out.py`).
 """
 
 from __future__ import annotations
@@ -107,24 +110,77 @@ class Recipients(NamedTuple):
     everyone: bool
 
 
-NOBODY = Recipients((), everyone=True)
+class Key(NamedTuple):
+    """What supersedes what, within one user's stream."""
+
+    event_type: str
+    collapse_key: str
+    is_ephemeral: bool
+
+
+class Collapsing:
+    """What of a stream is held, and the windows of its keys."""
+
+    __slots__ = ("held", "windows")
+
+    def __init__(self) -> None:
+        # In the order in which it goes: a successor is put in anew, not in its predecessor's place.
+        self.held: dict[Key, Announced] = {}
+        self.windows: dict[Key, float] = {}
 
 
 class Stream:
     """An attached user's stream: its head and its sessions."""
 
-    __slots__ = ("behind", "head", "head_had_its_turn", "heard", "live", "reading", "recipients", "user_id")
+    __slots__ = (
+        "behind",
+        "collapsing",
+        "head",
+        "head_had_its_turn",
+        "heard",
+        "live",
+        "reading",
+        "recipients",
+        "taken",
+        "user_id",
+    )
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
-        self.head: int | None = None  # None until the first read of heads.
+        # Both are None until the first read of heads.
+        self.head: int | None = None
+        self.taken: int | None = None
         self.heard = 0
+        self.collapsing: Collapsing | None = None
         self.live: list[Session] = []
         # OPENING and BEHIND, the next to be served first. A list: an empty deque is 700 bytes.
         self.behind: list[Session] = []
         self.reading = False
         self.head_had_its_turn = False
         self.recipients: dict[str, Recipients] | None = None
+
+    def go_live(self) -> bool:
+        """Turn every session LIVE that has come to the head; returns whether there was one."""
+        arrived = [
+            session
+            for session in self.behind
+            if session.state is State.BEHIND and session.position == self.head and not session.stopped
+        ]
+        for session in arrived:
+            self.behind.remove(session)
+            self.live.append(session)
+            session.state = State.LIVE
+            session.under_way = None
+            session.under_way_bytes = 0
+        if arrived:
+            self.recipients = None
+        return bool(arrived)
+
+    def leave_live(self, session: Session) -> None:
+        """Take a session out of those at the head; its state is the caller's to set."""
+        self.live.remove(session)
+        self.behind.append(session)
+        self.recipients = None
 
 
 def can_take(session: Session, head: int) -> bool:

@@ -13,10 +13,8 @@ from collections.abc import Iterable, Sequence
 
 from harkara_event_service.domain.cursor import (
     EVERYTHING,
-    NOBODY,
     WINDOW_BYTES,
     Attachment,
-    Recipients,
     ResumePoint,
     Session,
     Started,
@@ -27,6 +25,7 @@ from harkara_event_service.domain.cursor import (
     pack,
 )
 from harkara_event_service.domain.event import Announced
+from harkara_event_service.domain.fan_out import FanOut, Moment, Sends
 
 SWAMPED_SESSIONS = 100
 """Fewer sessions than this that wait for the log are no reason to slow the emitters."""
@@ -38,14 +37,17 @@ class Registry:
     Args:
         max_sessions_per_user: how many connections one user may have over all edges.
         size_of_catalogue: how many types `*` stands for in counts.
+        collapse_seconds: for how long events are held that a later one may supersede; 0 for not at all.
     """
 
-    def __init__(self, *, max_sessions_per_user: int, size_of_catalogue: int) -> None:
+    def __init__(
+        self, *, max_sessions_per_user: int, size_of_catalogue: int, collapse_seconds: float = 0.0
+    ) -> None:
         self._max_sessions_per_user = max_sessions_per_user
         self._size_of_catalogue = size_of_catalogue
         self._streams: dict[str, Stream] = {}
         self._to_read: dict[Stream, None] = {}
-        self._moved: set[Stream] = set()
+        self._fan_out = FanOut(collapse_seconds, head_moved=self._want_read)
         self._interned: dict[frozenset[str], frozenset[str]] = {}
         self.session_count = 0
 
@@ -91,7 +93,7 @@ class Registry:
             stream.behind.append(session)
             self.session_count += 1
         elif session.state is State.LIVE:
-            self._leave_live(session)
+            session.stream.leave_live(session)
         session.generation = generation
         session.state = State.OPENING
         session.stopped = stopped
@@ -118,10 +120,10 @@ class Registry:
         """
         stream = session.stream
         if stream.head is None:
-            stream.head = last_seq
+            stream.head = stream.taken = last_seq
         stream.heard = max(stream.heard, last_seq)
         # Nobody can have seen what this replica knows to be committed and the primary does not show yet.
-        last = max(last_seq, stream.head)
+        last = max(last_seq, stream.taken or 0)
         recovered = wanted is not None and wanted.epoch == epoch and floor_seq <= wanted.seq <= last
         session.position = session.told = wanted.seq if recovered and wanted is not None else last
         session.state = State.BEHIND
@@ -144,7 +146,7 @@ class Registry:
         if not stream.live and not stream.behind:
             del self._streams[stream.user_id]
             self._to_read.pop(stream, None)
-            self._moved.discard(stream)
+            self._fan_out.forget(stream)
 
     def detach(self, attachment: Attachment) -> None:
         """Forget all sessions of an edge's stream that ended."""
@@ -159,8 +161,9 @@ class Registry:
         """
         stood: list[Session] = []
         for stream in self._streams.values():
-            stream.head = None
+            stream.head = stream.taken = None
             stream.heard = 0
+            self._fan_out.forget(stream)
             stood += stream.live
             stood += [session for session in stream.behind if session.state is not State.OPENING]
         return stood
@@ -193,49 +196,33 @@ class Registry:
 
     # Events.
 
-    def announce(self, event: Announced) -> Recipients:
-        """Take note of a committed event, and say who gets it live."""
+    def announce(self, event: Announced, at: Moment) -> Sends:
+        """Take note of a committed event, and say what goes to live sessions now."""
         stream = self._streams.get(event.user_id)
         if stream is None:
-            return NOBODY
-        head = stream.head
+            return ()
+        taken = stream.taken
         seq = event.seq
-        if head is None or seq > head + 1:
+        if taken is None or seq > taken + 1:
             stream.heard = max(stream.heard, seq)
             self._want_read(stream)
-            return NOBODY
-        if seq <= head:
-            return NOBODY
-        return self._move_head(stream, seq, event.event_type)
+            return ()
+        if seq <= taken:
+            return ()
+        return self._fan_out.take(stream, event, at)
 
-    def _move_head(self, stream: Stream, seq: int, event_type: str) -> Recipients:
-        """Move the head to `seq`, and say who gets that event."""
-        stream.head = seq
-        stream.heard = max(stream.heard, seq)
-        cache = stream.recipients
-        if cache is None:
-            cache = stream.recipients = {}
-        recipients = cache.get(event_type)
-        if recipients is None:
-            recipients = cache[event_type] = self._find_recipients(stream, event_type)
-        if not recipients.everyone:
-            self._moved.add(stream)
-        if stream.behind:
-            self._go_live(stream)
-        return recipients
+    def announce_ephemeral(self, event: Announced, at: Moment) -> Sends:
+        """Say to which live sessions an event goes that has no place in the log."""
+        stream = self._streams.get(event.user_id)
+        return () if stream is None else self._fan_out.take_ephemeral(stream, event, at)
 
-    @staticmethod
-    def _find_recipients(stream: Stream, event_type: str) -> Recipients:
-        by_edge: dict[Attachment, list[bytes]] = {}
-        count = 0
-        for session in stream.live:
-            if session.wants(event_type):
-                by_edge.setdefault(session.attachment, []).append(pack(session.number))
-                count += 1
-        return Recipients(
-            [(attachment, b"".join(numbers)) for attachment, numbers in by_edge.items()],
-            everyone=count == len(stream.live),
-        )
+    def next_due(self) -> float | None:
+        """When `let_go_due` is to be called; see `FanOut`."""
+        return self._fan_out.next_due()
+
+    def let_go_due(self, at: Moment) -> Sends:
+        """Say what goes to live sessions now that was held; see `FanOut`."""
+        return self._fan_out.let_go_due(at)
 
     def fall_behind(self, attachment: Attachment, sessions: bytes, position: int) -> None:
         """Put live sessions behind: their edge's queue took nothing for them after `position`.
@@ -249,7 +236,7 @@ class Registry:
         for start in range(0, len(sessions), 4):
             session = attachment.sessions.get(int.from_bytes(sessions[start : start + 4], "little"))
             if session is not None and session.state is State.LIVE:
-                self._leave_live(session)
+                session.stream.leave_live(session)
                 session.state = State.BEHIND
                 session.position = position
 
@@ -257,28 +244,9 @@ class Registry:
         """Read no more of the log for an edge's sessions until `has_room`: its queue is full."""
         attachment.full = True
 
-    def _leave_live(self, session: Session) -> None:
-        stream = session.stream
-        stream.live.remove(session)
-        stream.behind.append(session)
-        stream.recipients = None
-
     def _go_live(self, stream: Stream) -> None:
-        """Turn every session LIVE that has come to the head."""
-        arrived = [
-            session
-            for session in stream.behind
-            if session.state is State.BEHIND and session.position == stream.head and not session.stopped
-        ]
-        for session in arrived:
-            stream.behind.remove(session)
-            stream.live.append(session)
-            session.state = State.LIVE
-            session.under_way = None
-            session.under_way_bytes = 0
-        if arrived:
-            stream.recipients = None
-            self._moved.add(stream)
+        if stream.go_live():
+            self._fan_out.moved.add(stream)
 
     # Reading the log.
 
@@ -289,10 +257,10 @@ class Registry:
     @staticmethod
     def _is_read_wanted(stream: Stream) -> bool:
         """Whether the log has something that a cursor of the stream, or its head, could take now."""
-        head = stream.head
-        return head is not None and (
-            stream.heard > head or any(can_take(session, head) for session in stream.behind)
-        )
+        head, taken = stream.head, stream.taken
+        if head is None or taken is None:
+            return False
+        return stream.heard > taken or any(can_take(session, head) for session in stream.behind)
 
     @staticmethod
     def _take_position(stream: Stream) -> int | None:
@@ -301,20 +269,20 @@ class Registry:
         One that has a million events to catch up with must hold up neither another session of its user
         nor those that wait at the head for a lost hint.
         """
-        head = stream.head
-        if head is None:
+        head, taken = stream.head, stream.taken
+        if head is None or taken is None:
             return None
         # The head moves for those who stand at it; were there none, it would move for nobody.
-        is_head_short = stream.heard > head
+        is_head_short = stream.heard > taken
         if is_head_short and not stream.head_had_its_turn:
             stream.head_had_its_turn = True
-            return head
+            return taken
         for index, session in enumerate(stream.behind):
             if can_take(session, head):
                 stream.behind = stream.behind[index + 1 :] + stream.behind[: index + 1]
                 stream.head_had_its_turn = False
                 return session.position
-        return head if is_head_short else None
+        return taken if is_head_short else None
 
     def take_reads(self, most: int) -> dict[str, int]:
         """What to read from the log next: for each of at most `most` users the seq to read after.
@@ -343,14 +311,16 @@ class Registry:
                 stream.reading = False
                 self._want_read(stream)
 
-    def apply_page(self, user_id: str, page: Sequence[Announced]) -> list[ToSend]:
+    def apply_page(self, user_id: str, page: Sequence[Announced], at: Moment) -> list[ToSend]:
         """Move cursors along a page of the log.
 
-        A session whose window closes stops where it is.
+        A session whose window closes stops where it is. What has expired, and what a later event of the
+        page supersedes, is passed and not sent.
 
         Args:
             user_id: whose stream.
             page: consecutive events by rising seq.
+            at: now.
 
         Returns:
             What to send, in order.
@@ -360,17 +330,27 @@ class Registry:
             return []
         stream.reading = False
         to_send: list[ToSend] = []
-        if stream.head is not None:
+        if stream.taken is not None:
+            newest = {
+                (event.event_type, event.collapse_key): event.seq
+                for event in page
+                if event.collapse_key is not None
+            }
             for event in page:
-                self._pass_behind(stream, event, to_send)
-                if event.seq == stream.head + 1:
-                    recipients = self._move_head(stream, event.seq, event.event_type)
-                    to_send += [
-                        ToSend(attachment, sessions, event, is_live=True)
-                        for attachment, sessions in recipients.by_edge
-                    ]
+                is_wanted = event.collapse_key is None or (
+                    newest[event.event_type, event.collapse_key] == event.seq
+                )
+                self._pass_behind(
+                    stream, event, to_send, is_wanted=is_wanted and not event.has_expired(at.wall)
+                )
+                if event.seq == stream.taken + 1:
+                    for sent, recipients in self._fan_out.take(stream, event, at, is_wanted=is_wanted):
+                        to_send += [
+                            ToSend(attachment, sessions, sent, is_live=True)
+                            for attachment, sessions in recipients.by_edge
+                        ]
             self._go_live(stream)
-            self._moved.add(stream)
+            self._fan_out.moved.add(stream)
         self._want_read(stream)
         return to_send
 
@@ -395,13 +375,14 @@ class Registry:
             for session in stream.behind
             if session.state is State.BEHIND and session.position == position
         ]
-        if stream.head == position:
+        if stream.taken == position:
             lost += stream.live
-            stream.head = stream.heard if first is None else first - 1
+            stream.head = stream.taken = stream.heard if first is None else first - 1
+            self._fan_out.forget(stream)
         return lost
 
     @staticmethod
-    def _pass_behind(stream: Stream, event: Announced, to_send: list[ToSend]) -> None:
+    def _pass_behind(stream: Stream, event: Announced, to_send: list[ToSend], *, is_wanted: bool) -> None:
         """Move the sessions that stand just before `event` past it."""
         for session in stream.behind:
             if (
@@ -413,7 +394,7 @@ class Registry:
             ):
                 continue
             session.position = event.seq
-            if session.wants(event.event_type):
+            if is_wanted and session.wants(event.event_type):
                 if session.under_way is None:
                     session.under_way = deque()
                 size = event.text_bytes
@@ -443,7 +424,7 @@ class Registry:
     def take_advanced(self) -> dict[Attachment, list[tuple[int, int]]]:
         """Sessions whose position rose past events that they did not get: number and position, by edge."""
         advanced: dict[Attachment, list[tuple[int, int]]] = {}
-        for stream in self._moved:
+        for stream in self._fan_out.moved:
             for session in (*stream.live, *stream.behind):
                 if session.state is State.LIVE and stream.head is not None:
                     position = stream.head
@@ -454,7 +435,7 @@ class Registry:
                 if position > session.told:
                     session.told = position
                     advanced.setdefault(session.attachment, []).append((session.number, position))
-        self._moved.clear()
+        self._fan_out.moved.clear()
         return advanced
 
     def users(self) -> Iterable[str]:
@@ -477,8 +458,16 @@ class Registry:
         return waiting >= SWAMPED_SESSIONS and waiting * 10 > self.session_count
 
     def queued_events(self) -> int:
-        """Σ (highest seq heard - position) over the sessions that are behind."""
-        return sum(
+        """Σ (highest seq heard - position) over the sessions that are behind.
+
+        Behind are the live ones too, by what is held for them.
+        """
+        held = sum(
+            (stream.taken - stream.head) * len(stream.live)
+            for stream in self._streams.values()
+            if stream.head is not None and stream.taken is not None
+        )
+        return held + sum(
             max(0, stream.heard - session.position)
             for stream in self._streams.values()
             for session in stream.behind

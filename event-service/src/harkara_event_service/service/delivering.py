@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from harkara_event_service.domain.cursor import Attachment, ResumePoint, Session, State
 from harkara_event_service.domain.event import Announced, NumberedEvent, announced
+from harkara_event_service.domain.fan_out import Moment, Sends
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import (
     DisconnectReason,
@@ -31,6 +33,7 @@ READS_AT_ONCE = 2
 EVENTS_A_TURN = 100
 ADVANCED_SECONDS = 10.0
 BACKLOG_SECONDS = 0.5
+LET_GO_SECONDS = 0.01
 EPOCH_SECONDS = 10.0
 
 
@@ -73,13 +76,16 @@ class Delivering:
     Args:
         log: what is read where a cursor is behind.
         registry: the sessions.
+        clock: the time now, UTC.
     """
 
-    def __init__(self, log: EventLog, registry: Registry) -> None:
+    def __init__(self, log: EventLog, registry: Registry, clock: Callable[[], datetime]) -> None:
         self._log = log
         self._registry = registry
+        self._clock = clock
         self._outboxes: dict[Attachment, Outbox] = {}
         self._reads_wanted = asyncio.Event()
+        self._held_wanted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._epoch: str | None = None
         self.is_swamped = False
@@ -192,7 +198,7 @@ class Delivering:
             )
             for change in started.changes:
                 outbox.subscribed(request.session, change)
-        self._wake_readers()
+        self._wake()
 
     @staticmethod
     def _is_current(attachment: Attachment, session: Session, request: OpenRequest) -> bool:
@@ -232,36 +238,57 @@ class Delivering:
         session = attachment.sessions.get(number)
         if session is not None:
             self._registry.written(session, seq)
-            self._wake_readers()
+            self._wake()
 
     def has_room(self, attachment: Attachment) -> None:
         """The edge's outbox takes more after it was full."""
         self._registry.has_room(attachment)
-        self._wake_readers()
+        self._wake()
 
     # Events on their way.
 
     def announce(self, events: Iterable[Announced]) -> None:
         """Fan committed events out to the live sessions, in commit order."""
         registry = self._registry
+        at = self._now()
         for event in events:
-            for attachment, sessions in registry.announce(event).by_edge:
+            self._send(registry.announce(event, at))
+        self._wake()
+
+    def announce_ephemeral(self, events: Iterable[Announced]) -> None:
+        """Hand events that are kept nowhere to the live sessions; nobody who is behind gets them."""
+        at = self._now()
+        for event in events:
+            self._send(self._registry.announce_ephemeral(event, at))
+        self._wake()
+
+    def _now(self) -> Moment:
+        return Moment(asyncio.get_running_loop().time(), self._clock())
+
+    def _send(self, sends: Sends) -> None:
+        for event, recipients in sends:
+            for attachment, sessions in recipients.by_edge:
                 self._deliver(attachment, sessions, event)
-        self._wake_readers()
 
     def _deliver(self, attachment: Attachment, sessions: bytes, event: Announced) -> None:
-        if not self._outboxes[attachment].deliver(sessions, event.seq, event.text):
+        is_taken = self._outboxes[attachment].deliver(sessions, event.seq, event.text)
+        # An ephemeral event is nothing that could be read later.
+        if not is_taken and event.seq:
             self._registry.fall_behind(attachment, sessions, event.seq - 1)
 
-    def _wake_readers(self) -> None:
+    def _wake(self) -> None:
+        """Wake whoever has something to do now."""
         if self._registry.has_reads():
             self._reads_wanted.set()
+        if self._registry.next_due() is not None:
+            self._held_wanted.set()
 
     async def run(self) -> None:
         """Serve the cursors that are behind, tell of what rose unseen, and watch; until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(READS_AT_ONCE):
                 group.create_task(self._catch_up())
+            group.create_task(self._let_go())
             group.create_task(self._tell_advanced())
             group.create_task(self._watch_backlog())
             group.create_task(self._watch_epoch())
@@ -277,7 +304,7 @@ class Delivering:
             pages = await self._read(reads)
             if pages is None:
                 self._registry.give_back(reads)
-                self._wake_readers()
+                self._wake()
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
                 pause = min(2 * pause, 1.0)
             else:
@@ -306,7 +333,7 @@ class Delivering:
         for user_id, position in reads.items():
             page = pages.get(user_id, ())
             self._apply(user_id, position, page)
-            self._wake_readers()
+            self._wake()
             count += len(page)
             if count >= EVENTS_A_TURN:
                 count = 0
@@ -317,12 +344,26 @@ class Delivering:
             lost = self._registry.take_lost(user_id, position, page[0].seq if page else None)
             for session in lost:
                 self._end(session.attachment, session, DisconnectReason.RESUME_LOST)
-        to_send = self._registry.apply_page(user_id, [announced(numbered) for numbered in page])
+        events = [announced(numbered) for numbered in page]
+        to_send = self._registry.apply_page(user_id, events, self._now())
         for attachment, sessions, event, is_live in to_send:
             if is_live:
                 self._deliver(attachment, sessions, event)
             elif not self._outboxes[attachment].catch_up(sessions, event.seq, event.text):
                 self._registry.fill(attachment)
+
+    async def _let_go(self) -> None:
+        """Send what is held when its time comes."""
+        while True:
+            await self._held_wanted.wait()
+            due = self._registry.next_due()
+            if due is None:
+                self._held_wanted.clear()
+                continue
+            # Not for each of thousands of windows by itself.
+            await asyncio.sleep(max(LET_GO_SECONDS, due - asyncio.get_running_loop().time()))
+            self._send(self._registry.let_go_due(self._now()))
+            self._wake()
 
     async def _watch_backlog(self) -> None:
         while True:
