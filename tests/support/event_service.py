@@ -228,7 +228,14 @@ async def assembled_event_service(
         caller_now = wiring.look_again(credentials)
         server = create_server([guard])
         emit = EmitServicer(
-            Emitting(log, catalogue, utc_now, wiring.mint_id, lambda: delivering.is_swamped),
+            Emitting(
+                log,
+                catalogue,
+                utc_now,
+                wiring.mint_id,
+                is_swamped=lambda: delivering.is_swamped,
+                hand_on=delivering.announce_ephemeral,
+            ),
             guard.caller,
             caller_now,
             metrics,

@@ -15,7 +15,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.emitted = Counter(
             "harkara_event_service_events",
-            "Events that were answered, by outcome: stored, duplicate, or the error's code.",
+            "Events that were answered, by outcome: stored, duplicate, ephemeral, or the error's code.",
             ["outcome"],
             registry=registry,
         )

@@ -167,7 +167,14 @@ async def serve(
         guard: Guard[Caller] = Guard(RULES, identify(credentials))
         caller_now = look_again(credentials)
         server = grpc_server.create_server([guard])
-        emitting = Emitting(log, catalogue, utc_now, mint_id, lambda: delivering.is_swamped)
+        emitting = Emitting(
+            log,
+            catalogue,
+            utc_now,
+            mint_id,
+            is_swamped=lambda: delivering.is_swamped,
+            hand_on=delivering.announce_ephemeral,
+        )
         emit = EmitServicer(emitting, guard.caller, caller_now, metrics)
         emit_service_pb2_grpc.add_EmitServiceServicer_to_server(emit, server)
         delivery = DeliveryServicer(delivering, guard.caller, caller_now, metrics)

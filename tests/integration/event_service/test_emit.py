@@ -167,9 +167,10 @@ FAULTS: list[tuple[dict[str, Any], Code, str]] = [
     ({"timestamp": Timestamp(nanos=-1)}, Code.INVALID_ARGUMENT, "timestamp"),
     ({"collapse_key": "key"}, Code.INVALID_ARGUMENT, "collapse_key"),
     ({**LOW, "collapse_key": "two words"}, Code.INVALID_ARGUMENT, "collapse_key"),
-    ({"ttl": Duration(seconds=1)}, Code.UNIMPLEMENTED, "ttl"),
-    ({"ttl": Duration()}, Code.UNIMPLEMENTED, "ttl"),
-    ({"storage": event_pb2.STORAGE_EPHEMERAL}, Code.UNIMPLEMENTED, "storage"),
+    ({"ttl": Duration()}, Code.INVALID_ARGUMENT, "ttl"),
+    ({"ttl": Duration(seconds=-1)}, Code.INVALID_ARGUMENT, "ttl"),
+    ({"ttl": Duration(seconds=30 * 86_400, nanos=1)}, Code.INVALID_ARGUMENT, "ttl"),
+    ({"storage": event_pb2.STORAGE_EPHEMERAL, "data": "["}, Code.INVALID_ARGUMENT, "data"),
     ({"storage": 9}, Code.INVALID_ARGUMENT, "storage"),
 ]
 
@@ -195,6 +196,8 @@ async def test_a_fault_of_a_field_is_answered_by_its_name(
         {"timestamp": Timestamp(seconds=-62_135_596_800)},
         {"timestamp": Timestamp(seconds=253_402_300_799, nanos=999_999_999)},
         {**LOW, "collapse_key": "courier-7"},
+        {"ttl": Duration(nanos=1)},
+        {"ttl": Duration(seconds=30 * 86_400)},
         {"user_id": "Never_Seen-Before"},
     ],
     ids=lambda fields: next(iter(fields)),
@@ -267,7 +270,7 @@ async def test_one_bad_event_fails_alone(calls: Listening, user: str) -> None:
             draft(user, event_type="wallet_updated"),
             draft(user, event_id=taken),
             draft(user, event_id=taken, data="{}"),
-            draft(user, ttl=Duration(seconds=1)),
+            draft(user, ttl=Duration()),
             draft(user),
         ],
     )
@@ -279,7 +282,7 @@ async def test_one_bad_event_fails_alone(calls: Listening, user: str) -> None:
         (0, False, Code.PERMISSION_DENIED.value[0], "event_type"),
         (1, True, 0, ""),
         (0, False, Code.ALREADY_EXISTS.value[0], "event_id"),
-        (0, False, Code.UNIMPLEMENTED.value[0], "ttl"),
+        (0, False, Code.INVALID_ARGUMENT.value[0], "ttl"),
         (3, False, 0, ""),
     ]
     assert [result.event_id for result in results][1:3] == [own, ""]

@@ -20,10 +20,11 @@ from harkara_event_service.domain.acceptance import (
     FaultCode,
     accept,
     moment_of,
+    ttl_of,
 )
 from harkara_event_service.domain.event import Event
 from harkara_schema.partitions import event_id_floor, to_ms
-from tests.support.events import JSON_OBJECTS
+from tests.support.events import JSON_OBJECTS, fresh_event_id
 
 NOW = datetime(2026, 1, 27, 10, 30, 0, 123_456, tzinfo=UTC)
 FRESH_ID = "evt_01KG0000000000000000000001"
@@ -195,9 +196,56 @@ def test_a_collapse_key_is_kept_on_events_of_level_low(event_type: str, level: s
     assert event.collapse_key == "~" * 64
 
 
-def test_what_is_not_built_yet_is_unimplemented_and_never_silence() -> None:
-    assert fault_of(is_ephemeral=True) == ("UNIMPLEMENTED", "storage")
-    assert fault_of(has_ttl=True) == ("UNIMPLEMENTED", "ttl")
+def test_an_event_expires_its_ttl_after_it_was_accepted() -> None:
+    assert accepted(ttl=timedelta(seconds=90)).expires_at == NOW + timedelta(seconds=90)
+    assert accepted().expires_at is None
+
+
+def test_a_ttl_that_is_none_is_refused() -> None:
+    assert fault_of(ttl_is_sound=False) == ("INVALID_ARGUMENT", "ttl")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "ttl"),
+    [
+        (0, 1, timedelta(microseconds=1)),
+        (0, 1_000, timedelta(microseconds=1)),
+        (90, 500_000_000, timedelta(seconds=90.5)),
+        (30 * 86_400, 0, timedelta(days=30)),
+        (0, 0, None),
+        (-1, 0, None),
+        (0, -1, None),
+        (0, 1_000_000_000, None),
+        (30 * 86_400, 1, None),
+        (2**62, 0, None),
+    ],
+)
+def test_a_ttl_is_more_than_nothing_and_at_most_30_days(
+    seconds: int, nanos: int, ttl: timedelta | None
+) -> None:
+    assert ttl_of(seconds, nanos) == ttl
+
+
+@given(seconds=st.integers(-(2**63), 2**63 - 1), nanos=st.integers(-(2**31), 2**31 - 1))
+def test_a_ttl_is_within_its_bounds_or_none(seconds: int, nanos: int) -> None:
+    ttl = ttl_of(seconds, nanos)
+
+    assert ttl is None or timedelta(0) < ttl <= timedelta(days=30)
+
+
+def test_an_ephemeral_event_says_so() -> None:
+    assert accepted(is_ephemeral=True).is_ephemeral
+    assert not accepted().is_ephemeral
+
+
+def test_an_ephemeral_event_may_name_no_id_that_is_too_old() -> None:
+    """A stored one may: only the log knows whether it is there already."""
+    old = fresh_event_id(NOW - timedelta(days=7, seconds=1))
+
+    assert fault_of(is_ephemeral=True, event_id=old) == ("INVALID_ARGUMENT", "event_id")
+    assert accepted(event_id=old).event_id == old
+    week_old = fresh_event_id(NOW - timedelta(days=7))
+    assert accepted(is_ephemeral=True, event_id=week_old).event_id == week_old
 
 
 def test_a_kind_of_storage_of_a_later_contract_is_refused() -> None:
@@ -258,7 +306,8 @@ _TEXTS = st.text(max_size=8) | st.sampled_from(["user_1", "order_created", "paym
         timestamp=st.none() | st.datetimes(timezones=st.just(UTC)),
         collapse_key=_TEXTS,
         is_ephemeral=st.booleans(),
-        has_ttl=st.booleans(),
+        ttl=st.none() | st.timedeltas(timedelta(microseconds=1), timedelta(days=30)),
+        ttl_is_sound=st.booleans(),
         timestamp_is_sound=st.booleans(),
         storage_is_known=st.booleans(),
     )

@@ -31,6 +31,13 @@ def test_the_fields_stand_in_the_references_order_and_then_seq() -> None:
     )
 
 
+def test_an_event_without_a_number_has_no_seq() -> None:
+    text = client_text(NumberedEvent(make_event(data='{"a":1}'), 0))
+
+    assert text.endswith(b'"data":{"a":1},"source":"orders_service"}')
+    assert "seq" not in json.loads(text)
+
+
 @given(data=JSON_OBJECTS)
 def test_data_goes_in_byte_for_byte(data: str) -> None:
     text = client_text(NumberedEvent(make_event(data=data), 1))

@@ -50,7 +50,12 @@ async def test_a_swamped_replica_stores_nothing_and_says_that_it_may_be_tried_ag
     log = MemoryLog(lambda _: None, clock=lambda: datetime.now(UTC), epoch=EPOCH)
     swamped = True
     emitting = Emitting(
-        log, Catalogue.reference(), lambda: datetime.now(UTC), lambda: "unused", lambda: swamped
+        log,
+        Catalogue.reference(),
+        lambda: datetime.now(UTC),
+        lambda: "unused",
+        is_swamped=lambda: swamped,
+        hand_on=lambda _: None,
     )
     emitter = Emitter("orders", frozenset({"order_ready"}))
     draft = Draft(

@@ -22,11 +22,12 @@ from harkara_event_service.domain.acceptance import (
     Fault,
     FaultCode,
     moment_of,
+    ttl_of,
 )
 from harkara_event_service.domain.event import Event
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import Caller, Chain, Failure, Refusal, Stored
-from harkara_event_service.service import Answer, Emitting
+from harkara_event_service.service import Answer, Emitting, HandedOn
 from harkara_servicekit.grpc_server import END_OF_STREAM, StatusError
 
 DEFAULT_DEADLINE_SECONDS = 10.0
@@ -51,7 +52,6 @@ _LEVELS: dict[int, str] = {
 _STATUS: dict[Refusal | Failure | FaultCode, grpc.StatusCode] = {
     FaultCode.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
     FaultCode.PERMISSION_DENIED: grpc.StatusCode.PERMISSION_DENIED,
-    FaultCode.UNIMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     Refusal.CONFLICT: grpc.StatusCode.ALREADY_EXISTS,
     Refusal.TOO_OLD: grpc.StatusCode.INVALID_ARGUMENT,
     Refusal.UNSTORABLE: grpc.StatusCode.INVALID_ARGUMENT,
@@ -108,10 +108,13 @@ class EmitServicer(pb_grpc.EmitServiceServicer):
         (answer,) = await self._emitting.store(judged, deadline=_deadline(context))
         self._count([answer])
         outcome = answer.outcome
-        if not isinstance(outcome, Stored):
+        if not isinstance(outcome, Stored | HandedOn):
             code, field, message = _explain(outcome)
             raise StatusError(code, f"{field}: {message}" if field else message)
-        response = pb.EmitResponse(event_id=answer.event_id, seq=outcome.seq, duplicate=outcome.duplicate)
+        response = pb.EmitResponse(event_id=answer.event_id)
+        if isinstance(outcome, Stored):
+            response.seq = outcome.seq
+            response.duplicate = outcome.duplicate
         response.accept_time.FromDatetime(outcome.accept_time)
         return response
 
@@ -188,6 +191,8 @@ class EmitServicer(pb_grpc.EmitServiceServicer):
             outcome = answer.outcome
             if isinstance(outcome, Stored):
                 name = "duplicate" if outcome.duplicate else "stored"
+            elif isinstance(outcome, HandedOn):
+                name = "ephemeral"
             else:
                 name = _explain(outcome)[0].name.lower()
             counts[name] = counts.get(name, 0) + 1
@@ -325,6 +330,8 @@ def _draft(event: event_pb2.EventDraft) -> Draft:
     """What the message says, in the domain's terms."""
     has_timestamp = event.HasField("timestamp")
     timestamp = moment_of(event.timestamp.seconds, event.timestamp.nanos) if has_timestamp else None
+    has_ttl = event.HasField("ttl")
+    ttl = ttl_of(event.ttl.seconds, event.ttl.nanos) if has_ttl else None
     return Draft(
         user_id=event.user_id,
         event_type=event.event_type,
@@ -336,14 +343,15 @@ def _draft(event: event_pb2.EventDraft) -> Draft:
         timestamp_is_sound=not has_timestamp or timestamp is not None,
         collapse_key=event.collapse_key,
         is_ephemeral=event.storage == event_pb2.STORAGE_EPHEMERAL,
-        has_ttl=event.HasField("ttl"),
+        ttl=ttl,
+        ttl_is_sound=not has_ttl or ttl is not None,
         storage_is_known=int(event.storage) in _STORAGES,
     )
 
 
-def _explain(outcome: Fault | Refusal | Failure | Stored) -> tuple[grpc.StatusCode, str, str]:
-    """The status, the field at fault and the message of an event that was not stored."""
-    if isinstance(outcome, Stored):
+def _explain(outcome: Fault | Refusal | Failure | Stored | HandedOn) -> tuple[grpc.StatusCode, str, str]:
+    """The status, the field at fault and the message of an event that failed."""
+    if isinstance(outcome, Stored | HandedOn):
         return grpc.StatusCode.OK, "", ""
     if isinstance(outcome, Fault):
         return _STATUS[outcome.code], outcome.field, outcome.message
@@ -360,7 +368,7 @@ def _fill(results: Any, answers: Sequence[Answer]) -> None:
         if isinstance(outcome, Stored):
             result.seq = outcome.seq
             result.duplicate = outcome.duplicate
-        else:
+        elif not isinstance(outcome, HandedOn):
             code, field, message = _explain(outcome)
             result.error.code = code.value[0]
             result.error.message = message

@@ -16,12 +16,14 @@ import msgspec
 from harkara_catalogue.data_check import check_data
 from harkara_catalogue.event_types import Catalogue
 from harkara_event_service.domain.event import Event
-from harkara_schema.partitions import ulid_time_ms
+from harkara_schema.partitions import event_id_floor, to_ms, ulid_time_ms
 
 USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 EVENT_ID = re.compile(r"evt_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
 COLLAPSE_KEY = re.compile(r"[!-~]{1,64}\Z")
 MAX_AHEAD = timedelta(hours=1)
+MAX_AGE = timedelta(days=7)
+MAX_TTL = timedelta(days=30)
 MAX_BATCH_EVENTS = 1_000
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 
@@ -31,7 +33,6 @@ class FaultCode(Enum):
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     PERMISSION_DENIED = "PERMISSION_DENIED"
-    UNIMPLEMENTED = "UNIMPLEMENTED"
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -71,7 +72,8 @@ class Draft(msgspec.Struct, gc=False):
         timestamp: UTC; None where left out.
         timestamp_is_sound: False where one was given that no calendar has.
         is_ephemeral: whether it asks not to be stored.
-        has_ttl: whether it asks to expire.
+        ttl: after how long it asks to expire; None where left out.
+        ttl_is_sound: False where one was given that is none, or too long.
         storage_is_known: False where the storage asked for is of a later version of the contract.
     """
 
@@ -85,7 +87,8 @@ class Draft(msgspec.Struct, gc=False):
     timestamp_is_sound: bool = True
     collapse_key: str = ""
     is_ephemeral: bool = False
-    has_ttl: bool = False
+    ttl: timedelta | None = None
+    ttl_is_sound: bool = True
     storage_is_known: bool = True
 
 
@@ -107,7 +110,7 @@ def accept(
     fault = (
         _fault_of_right(catalogue, emitter, draft)
         or _fault_of_form(draft, now)
-        or _fault_of_options(draft)
+        or _fault_of_options(draft, now)
         or _fault_of_data(catalogue, draft)
     )
     if fault is not None:
@@ -122,6 +125,8 @@ def accept(
         data=draft.data,
         accept_time=now,
         collapse_key=draft.collapse_key or None,
+        expires_at=None if draft.ttl is None else now + draft.ttl,
+        is_ephemeral=draft.is_ephemeral,
         level_given=bool(draft.level),
         timestamp_given=draft.timestamp is not None,
     )
@@ -149,7 +154,7 @@ def _fault_of_form(draft: Draft, now: datetime) -> Fault | None:
     if draft.event_id:
         if not EVENT_ID.match(draft.event_id):
             return _invalid("event_id", "must be evt_ and an upper-case ULID")
-        # How old it may be is the log's to judge: one that is stored already may be older.
+        # How old it may be is the log's to judge, where one comes into the log: what is stored may be older.
         if ulid_time_ms(draft.event_id) > int((now + MAX_AHEAD).timestamp() * 1000):
             return _invalid("event_id", "must not be more than an hour ahead of the server's clock")
     if draft.level is None:
@@ -159,14 +164,14 @@ def _fault_of_form(draft: Draft, now: datetime) -> Fault | None:
     return None
 
 
-def _fault_of_options(draft: Draft) -> Fault | None:
+def _fault_of_options(draft: Draft, now: datetime) -> Fault | None:
     """What is wrong with the fields that change how an event is kept or delivered."""
     if not draft.storage_is_known:
         return _invalid("storage", "not a kind of storage")
-    if draft.is_ephemeral:
-        return Fault(FaultCode.UNIMPLEMENTED, "storage", "ephemeral events are not built yet")
-    if draft.has_ttl:
-        return Fault(FaultCode.UNIMPLEMENTED, "ttl", "ttl is not built yet")
+    if draft.is_ephemeral and draft.event_id and draft.event_id < event_id_floor(to_ms(now - MAX_AGE)):
+        return _invalid("event_id", "must not be more than 7 days old")
+    if not draft.ttl_is_sound:
+        return _invalid("ttl", "must be more than 0 and at most 30 days")
     if draft.collapse_key and not COLLAPSE_KEY.match(draft.collapse_key):
         return _invalid("collapse_key", "must be 1 to 64 printable ASCII characters without blanks")
     return None
@@ -188,3 +193,11 @@ def moment_of(seconds: int, nanos: int) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanos // 1000)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def ttl_of(seconds: int, nanos: int) -> timedelta | None:
+    """The time to live of a protobuf Duration, raised to the microsecond; None where it may not be."""
+    if not (0 <= nanos < 1_000_000_000 and 0 <= seconds <= MAX_TTL.total_seconds()):
+        return None
+    ttl = timedelta(seconds=seconds, microseconds=-(-nanos // 1000))
+    return ttl if timedelta(0) < ttl <= MAX_TTL else None

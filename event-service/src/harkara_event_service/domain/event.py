@@ -28,6 +28,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         collapse_key: what a later event of the same key supersedes, or None.
         expires_at: from when on it is not delivered any more, or None; UTC. Part of no content: a
             duplicate is accepted later, and keeps the first one's.
+        is_ephemeral: whether it is only handed to those who are there, and kept nowhere.
         level_given: whether the emitter named the level.
         timestamp_given: whether the emitter named the timestamp.
     """
@@ -42,6 +43,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     accept_time: datetime
     collapse_key: str | None = None
     expires_at: datetime | None = None
+    is_ephemeral: bool = False
     level_given: bool = False
     timestamp_given: bool = False
 
@@ -67,7 +69,7 @@ class NumberedEvent(msgspec.Struct, frozen=True, gc=False):
 
     Args:
         event: the event.
-        seq: 1 for the user's first, and so on without a gap.
+        seq: 1 for the user's first, and so on without a gap; 0 for an event that is kept nowhere.
     """
 
     event: Event
@@ -89,14 +91,16 @@ _quoted = functools.lru_cache(maxsize=1_000)(json.dumps)
 def client_text(numbered: NumberedEvent) -> bytes:
     """The JSON text that clients receive for an event (docs/protocol.md, Messages).
 
+    One without a number has no `seq`.
     `data` goes in as it came, byte for byte. Every other field is of a form that needs no escape,
     but for the type, which a deployment may name.
     """
     event = numbered.event
+    seq = f',"seq":{numbered.seq}' if numbered.seq else ""
     return (
         f'{{"event_type":{_quoted(event.event_type)},"event_level":"{event.level}",'
         f'"event_id":"{event.event_id}","timestamp":"{iso_utc(event.timestamp)}",'
-        f'"user_id":"{event.user_id}","data":{event.data},"source":"{event.source}","seq":{numbered.seq}}}'
+        f'"user_id":"{event.user_id}","data":{event.data},"source":"{event.source}"{seq}}}'
     ).encode()
 
 
@@ -112,7 +116,7 @@ class Announced(msgspec.Struct, gc=False):
 
     Args:
         user_id: whose.
-        seq: its number.
+        seq: its number; 0 for an event that is kept nowhere.
         event_type: its type.
         collapse_key: as in `Event`; only events of level low have one.
         expires_at: as in `Event`.
@@ -155,7 +159,7 @@ class Announced(msgspec.Struct, gc=False):
 
 
 def announced(numbered: NumberedEvent) -> Announced:
-    """A stored event as fan-out needs it."""
+    """An event as fan-out needs it."""
     event = numbered.event
     return Announced(
         event.user_id,

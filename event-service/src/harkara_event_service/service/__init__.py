@@ -12,7 +12,7 @@ from harkara_event_service.service.delivering import (
     OpenRequest,
     Stats,
 )
-from harkara_event_service.service.emitting import Answer, Emitting
+from harkara_event_service.service.emitting import Answer, Emitting, HandedOn
 
 __all__ = [
     "READS_AT_ONCE",
@@ -21,6 +21,7 @@ __all__ = [
     "Answer",
     "Delivering",
     "Emitting",
+    "HandedOn",
     "OpenRequest",
     "Stats",
 ]
