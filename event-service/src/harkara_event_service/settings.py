@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from harkara_servicekit.settings import Address, GrpcSettings
+
+LOCAL: Final = "local"
+
+
+def _checked_backplane(text: str) -> str:
+    if text == LOCAL:
+        return text
+    servers = [part.strip() for part in text.split(",")]
+    # What is faulty is not told: a password may be in it.
+    if not all(map(_is_server, servers)):
+        raise ValueError("neither local nor nats://host:port, with commas between several")
+    return ",".join(servers)
+
+
+def _is_server(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_address = bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        return False
+    return parts.scheme == "nats" and has_address and not (parts.path or parts.query or parts.fragment)
 
 
 class Settings(GrpcSettings):
@@ -33,4 +56,16 @@ class Settings(GrpcSettings):
         le=60_000,
         description="How often at most a session gets an event of one collapse key, in ms; 0: each at once.",
     )
+    backplane: Annotated[str, AfterValidator(_checked_backplane)] = Field(
+        LOCAL,
+        description=(
+            "What joins the replicas: `local` where this one is alone, or the NATS servers, as"
+            " `nats://[user:password@]host:port` with commas between several. The same for all replicas."
+        ),
+    )
     catalogue_file: Path | None = Field(None, description="A deployment's own event types, as JSON.")
+
+    @property
+    def backplane_servers(self) -> list[str]:
+        """The NATS servers; none where this replica is alone."""
+        return [] if self.backplane == LOCAL else self.backplane.split(",")

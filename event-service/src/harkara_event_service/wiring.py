@@ -19,10 +19,12 @@ from harkara_catalogue import Catalogue, CatalogueFileError, load_catalogue
 from harkara_event_service.adapters.credentials import AuthServiceCredentials, utc_now
 from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
 from harkara_event_service.adapters.emit_servicer import EmitServicer
+from harkara_event_service.adapters.nats_backplane import NatsBackplane
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
+from harkara_event_service.domain.batches import BatchId
 from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
-from harkara_event_service.metrics import Metrics
+from harkara_event_service.metrics import BackplaneMetrics, Metrics
 from harkara_event_service.ports import (
     Caller,
     CallerKind,
@@ -30,7 +32,7 @@ from harkara_event_service.ports import (
     Credentials,
     CredentialsUnavailableError,
 )
-from harkara_event_service.service import Delivering, Emitting
+from harkara_event_service.service import Delivering, Emitting, Hearing
 from harkara_event_service.settings import Settings
 from harkara_schema.errors import SchemaError
 from harkara_servicekit import grpc_server
@@ -131,19 +133,8 @@ async def serve(
     )
     metrics.sessions.set_function(lambda: registry.session_count)
 
-    def committed(events: Sequence[NumberedEvent]) -> None:
-        delivering.announce(map(announced, events))
-
-    log = PostgresLog(
-        settings.postgres_dsn.get_secret_value(),
-        committed=committed,
-        clock=utc_now,
-        registry=metrics_registry,
-        settings=PostgresLogSettings(
-            retention=timedelta(days=settings.retention_days), lanes=settings.write_lanes
-        ),
-    )
-    delivering = Delivering(log, registry, utc_now)
+    core = _core(settings, registry, metrics_registry)
+    log, delivering = core.log, core.delivering
     stopping = False
 
     def ready() -> bool:
@@ -158,10 +149,14 @@ async def serve(
         )
         auth = open_channel(settings.auth_target)
         stack.push_async_callback(auth.close, None)
+        if core.backplane is not None:
+            core.backplane.start()
+            # Closed after the log, whose last commits are told too.
+            stack.push_async_callback(core.backplane.close)
         await _open(log)
         stack.push_async_callback(log.close)
         credentials = AuthServiceCredentials(auth, credential, catalogue, time.time)
-        running = _in_background(stack, _run(delivering, credentials))
+        running = _in_background(stack, _run(core, credentials))
         stack.push_async_callback(delivering.close_all)
 
         guard: Guard[Caller] = Guard(RULES, identify(credentials))
@@ -173,7 +168,7 @@ async def serve(
             utc_now,
             mint_id,
             is_swamped=lambda: delivering.is_swamped,
-            hand_on=delivering.announce_ephemeral,
+            hand_on=delivering.announce_ephemeral if core.hearing is None else core.hearing.hand_on,
         )
         emit = EmitServicer(emitting, guard.caller, caller_now, metrics)
         emit_service_pb2_grpc.add_EmitServiceServicer_to_server(emit, server)
@@ -204,6 +199,45 @@ async def serve(
     _log.info("stopped")
 
 
+@dataclass(frozen=True)
+class _Core:
+    """The log, those who bring its events to the edges, and what joins them to other replicas, if any."""
+
+    log: PostgresLog
+    delivering: Delivering
+    hearing: Hearing | None
+    backplane: NatsBackplane | None
+
+
+def _core(settings: Settings, registry: Registry, metrics_registry: CollectorRegistry) -> _Core:
+    def committed(events: Sequence[NumberedEvent]) -> None:
+        delivering.announce(map(announced, events))
+
+    def batched(batch: BatchId, events: Sequence[NumberedEvent]) -> None:
+        if hearing is not None:
+            hearing.committed(batch, events)
+
+    servers = settings.backplane_servers
+    log = PostgresLog(
+        settings.postgres_dsn.get_secret_value(),
+        committed=committed,
+        clock=utc_now,
+        registry=metrics_registry,
+        settings=PostgresLogSettings(
+            retention=timedelta(days=settings.retention_days), lanes=settings.write_lanes
+        ),
+        batched=batched if servers else None,
+    )
+    delivering = Delivering(log, registry, utc_now)
+    hearing: Hearing | None = None
+    backplane: NatsBackplane | None = None
+    if servers:
+        metrics = BackplaneMetrics(metrics_registry)
+        backplane = NatsBackplane(servers, metrics)
+        hearing = Hearing(log, backplane, delivering, metrics)
+    return _Core(log, delivering, hearing, backplane)
+
+
 def _catalogue(settings: Settings) -> Catalogue:
     try:
         return load_catalogue(settings.catalogue_file)
@@ -218,10 +252,12 @@ async def _open(log: PostgresLog) -> None:
         raise SettingsError(str(error)) from None
 
 
-async def _run(delivering: Delivering, credentials: AuthServiceCredentials) -> None:
+async def _run(core: _Core, credentials: AuthServiceCredentials) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(delivering.run())
+        group.create_task(core.delivering.run())
         group.create_task(credentials.keep_fresh())
+        if core.hearing is not None:
+            group.create_task(core.hearing.run())
 
 
 async def _either(stop: asyncio.Event, running: asyncio.Task[None]) -> None:

@@ -68,10 +68,23 @@ def test_of_a_batch_past_256_kib_only_users_and_their_last_seqs_are_told() -> No
     assert hint.last_seqs == {"user_0": 6, "user_1": 7, "user_2": 8}
 
 
+def test_ephemeral_events_are_told_in_messages_of_256_kib_at_most() -> None:
+    moment = datetime(2026, 1, 27, tzinfo=UTC)
+    events = [
+        Announced("ada", 0, f"t{number}", "k", moment, made=bytes([number]) * 60_000) for number in range(10)
+    ]
+
+    messages = hints.encode_ephemeral(events)
+
+    assert [len(hints.decode_ephemeral(message)) for message in messages] == [4, 4, 2]
+    assert seen([event for message in messages for event in hints.decode_ephemeral(message)]) == seen(events)
+
+
 @given(st.binary(max_size=200))
 def test_anything_else_is_refused_and_nothing_worse(payload: bytes) -> None:
-    with pytest.raises(hints.HintError):
-        hints.decode(payload)
+    for decode in (hints.decode, hints.decode_ephemeral):
+        with pytest.raises(hints.HintError):
+            decode(payload)
 
 
 @given(data=st.data())

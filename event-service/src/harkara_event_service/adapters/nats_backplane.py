@@ -13,7 +13,6 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import structlog
 from nats.aio.client import Client
@@ -73,8 +72,11 @@ class NatsBackplane:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Hand on what waits while there is time, and let go of the connection."""
         self._is_closed = True
+        self._outgoing.filled.set()
+        if self._task is not None and self.is_up:
+            await asyncio.wait([self._task], timeout=_CLOSE_SECONDS)
         # Twice and more: nats-py swallows a cancel where it waits for a flush.
         while self._task is not None and not self._task.done():
             self._task.cancel()
@@ -110,7 +112,7 @@ class NatsBackplane:
                     self._was_told = True
             except Exception:  # noqa: BLE001 - whatever it is, the next life may do better.
                 _log.exception("backplane_failed")
-            if not self._changed.is_set():
+            if not self._changed.is_set() and not self._is_closed:
                 await asyncio.sleep(random.uniform(0, self._pause))  # noqa: S311 - jitter, not a secret.
                 self._pause = min(2 * self._pause, BACKOFF_SECONDS[1])
 
@@ -182,9 +184,11 @@ class NatsBackplane:
     async def _pump(self, client: Client) -> None:
         """Hand on what waits to go out, until the connection ends or another log is joined."""
         subjects = {topic: self._subject(topic) for topic in Topic}
-        while client.is_connected and not self._is_closed and not self._changed.is_set():
+        while client.is_connected and not self._changed.is_set():
             waiting = self._outgoing.take()
             if waiting is None:
+                if self._is_closed:
+                    return
                 # Look now and then: where closing waits for a frozen server, nobody tells us.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
@@ -218,24 +222,3 @@ class NatsBackplane:
         writer = getattr(transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
-
-
-def servers_of(setting: str) -> list[str]:
-    """The servers that a setting names, one after another.
-
-    Args:
-        setting: `nats://[user:password@]host:port`, several with commas between them.
-
-    Raises:
-        ValueError: it is not of that form; what it is, is not told, for it may hold a password.
-    """
-    servers = [part.strip() for part in setting.split(",")]
-    for server in servers:
-        try:
-            parts = urlsplit(server)
-            is_sound = parts.scheme == "nats" and bool(parts.hostname) and parts.port is not None
-        except ValueError:
-            is_sound = False
-        if not is_sound or parts.path or parts.query or parts.fragment:
-            raise ValueError("neither local nor nats://host:port, with commas between several")
-    return servers

@@ -1,4 +1,4 @@
-"""What replicas tell each other of a commit: its number, and its events as clients get them.
+"""What replicas tell each other: a commit's number and its events as clients get them; ephemeral events.
 
 A hint may be lost, so nothing depends on it: the batch stands in the log (`batches.py`). One that is
 not of this form is dropped, whoever sent it: another release's, or nobody's we know.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -43,6 +43,19 @@ class _Hint(msgspec.Struct, array_like=True, frozen=True):
     last_seqs: dict[str, _Seq]
 
 
+class _PassingEvent(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    user_id: str
+    event_type: str
+    collapse_key: str | None
+    expires_at: _Moment | None
+    text: bytes
+
+
+class _Passing(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    events: list[_PassingEvent]
+
+
 class Hint(msgspec.Struct, frozen=True):
     """A commit that was heard of.
 
@@ -63,6 +76,7 @@ class HintError(ValueError):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Hint)
+_passing_decoder = msgspec.msgpack.Decoder(_Passing)
 
 
 def encode(batch: BatchId, events: Sequence[Announced]) -> bytes:
@@ -91,13 +105,7 @@ def decode(payload: bytes) -> Hint:
     Raises:
         HintError: it is of another version, or of no form that is known.
     """
-    try:
-        hint = _decoder.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise HintError(str(error)) from None
-    if hint.version != _VERSION:
-        message = f"version {hint.version}"
-        raise HintError(message)
+    hint = _decoded(_decoder, payload)
     return Hint(
         BatchId(hint.writer, hint.number),
         [
@@ -113,3 +121,47 @@ def decode(payload: bytes) -> Hint:
         ],
         hint.last_seqs,
     )
+
+
+def encode_ephemeral(events: Sequence[Announced]) -> list[bytes]:
+    """Tell of events that are kept nowhere; as many messages as keep each about within `HINT_BYTES`."""
+    messages: list[bytes] = []
+    told: list[_PassingEvent] = []
+    size = 0
+    for event in events:
+        size += event.text_bytes
+        if told and size > HINT_BYTES:
+            messages.append(_encoder.encode(_Passing(_VERSION, told)))
+            told, size = [], event.text_bytes
+        told.append(
+            _PassingEvent(event.user_id, event.event_type, event.collapse_key, event.expires_at, event.text)
+        )
+    if told:
+        messages.append(_encoder.encode(_Passing(_VERSION, told)))
+    return messages
+
+
+def decode_ephemeral(payload: bytes) -> list[Announced]:
+    """Understand what another replica told of events that are kept nowhere.
+
+    Raises:
+        HintError: as in `decode`.
+    """
+    return [
+        Announced(event.user_id, 0, event.event_type, event.collapse_key, event.expires_at, event.text)
+        for event in _decoded(_passing_decoder, payload).events
+    ]
+
+
+_M = TypeVar("_M", _Hint, _Passing)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[_M], payload: bytes) -> _M:
+    try:
+        message = decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise HintError(str(error)) from None
+    if message.version != _VERSION:
+        text = f"version {message.version}"
+        raise HintError(text)
+    return message

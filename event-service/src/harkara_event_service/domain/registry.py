@@ -216,6 +216,13 @@ class Registry:
         stream = self._streams.get(event.user_id)
         return () if stream is None else self._fan_out.take_ephemeral(stream, event, at)
 
+    def hear(self, user_id: str, last_seq: int) -> None:
+        """Take note that a user's stream reaches up to `last_seq`: what is beyond the head is read."""
+        stream = self._streams.get(user_id)
+        if stream is not None and (stream.taken is None or last_seq > stream.taken):
+            stream.heard = max(stream.heard, last_seq)
+            self._want_read(stream)
+
     def next_due(self) -> float | None:
         """When `let_go_due` is to be called; see `FanOut`."""
         return self._fan_out.next_due()

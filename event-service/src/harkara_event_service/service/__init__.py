@@ -1,7 +1,7 @@
 """What the event-service does: takes events into the log, and brings them to the edges.
 
 `Emitting` and `Delivering` share nothing but the log: what one commits, the log announces to the
-other (`EventLog`'s `Committed` callback).
+other (`EventLog`'s `Committed` callback). Where there are other replicas, `Hearing` stands in between.
 """
 
 from harkara_event_service.service.delivering import (
@@ -13,6 +13,7 @@ from harkara_event_service.service.delivering import (
     Stats,
 )
 from harkara_event_service.service.emitting import Answer, Emitting, HandedOn
+from harkara_event_service.service.hearing import Hearing
 
 __all__ = [
     "READS_AT_ONCE",
@@ -22,6 +23,7 @@ __all__ = [
     "Delivering",
     "Emitting",
     "HandedOn",
+    "Hearing",
     "OpenRequest",
     "Stats",
 ]

@@ -270,6 +270,16 @@ class Delivering:
             for attachment, sessions in recipients.by_edge:
                 self._deliver(attachment, sessions, event)
 
+    def hear(self, last_seqs: Iterable[tuple[str, int]]) -> None:
+        """Take note of how far users' streams reach: what is not known of them is read from the log."""
+        for user_id, last_seq in last_seqs:
+            self._registry.hear(user_id, last_seq)
+        self._wake()
+
+    def users(self) -> list[str]:
+        """The users that have a session here."""
+        return list(self._registry.users())
+
     def _deliver(self, attachment: Attachment, sessions: bytes, event: Announced) -> None:
         is_taken = self._outboxes[attachment].deliver(sessions, event.seq, event.text)
         # An ephemeral event is nothing that could be read later.
@@ -393,7 +403,7 @@ class Delivering:
         registry = self._registry
         return Stats(
             connections=registry.session_count,
-            users=list(registry.users()),
+            users=self.users(),
             queued_events=registry.queued_events(),
             active_subscriptions=registry.active_subscriptions(),
         )
