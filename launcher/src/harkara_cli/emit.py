@@ -1,11 +1,14 @@
 """Emits events through event-service's `EmitService`, as an internal service would."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import IO, Any
 
 import msgspec
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from harkara.event.v1 import emit_service_pb2 as pb
@@ -16,10 +19,11 @@ from harkara_cli.errors import MisuseError
 
 BATCH = 500
 LEVELS = ("low", "medium", "high", "critical")
+STORAGES = ("stored", "ephemeral")
 
 _CHUNK_BYTES = 65_536
 _TEXT_FIELDS = ("user_id", "event_type", "data", "source", "event_id", "collapse_key")
-_FIELDS = frozenset({*_TEXT_FIELDS, "event_level", "timestamp"})
+_FIELDS = frozenset({*_TEXT_FIELDS, "event_level", "timestamp", "ttl", "storage"})
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # google.rpc.Code, by number.
 _CODES = {3: "INVALID_ARGUMENT", 6: "ALREADY_EXISTS", 7: "PERMISSION_DENIED", 12: "UNIMPLEMENTED"}
@@ -31,7 +35,7 @@ class Outcome:
 
     Attributes:
         event_id: Its id; empty where it failed and had none.
-        seq: Its number in its user's stream; 0 where it failed.
+        seq: Its number in its user's stream; 0 where it failed, and where it was not to be stored.
         duplicate: Whether it was stored before.
         error: Why it was not stored; None where it was.
     """
@@ -48,7 +52,7 @@ class Outcome:
 
 
 def draft(fields: dict[str, Any]) -> event_pb2.EventDraft:
-    """An event from its fields as they stand in the protocol; `data` is JSON text.
+    """An event from its fields as they stand in the protocol; `data` is JSON text, `ttl` in seconds.
 
     Raises:
         MisuseError: A field is unknown or has the wrong form.
@@ -64,14 +68,24 @@ def draft(fields: dict[str, Any]) -> event_pb2.EventDraft:
                 message = f"{name} is not text"
                 raise MisuseError(message)
             setattr(made, name, value)
-    if (level := fields.get("event_level")) is not None:
-        if level not in LEVELS:
-            message = f"event_level {level} is none of {', '.join(LEVELS)}"
-            raise MisuseError(message)
-        made.event_level = event_pb2.EventLevel.Value(f"EVENT_LEVEL_{level.upper()}")
+    if level := _choice(fields, "event_level", LEVELS):
+        made.event_level = event_pb2.EventLevel.Value(f"EVENT_LEVEL_{level}")
+    if storage := _choice(fields, "storage", STORAGES):
+        made.storage = event_pb2.Storage.Value(f"STORAGE_{storage}")
     if (when := fields.get("timestamp")) is not None:
         made.timestamp.CopyFrom(_timestamp(when))
+    if (ttl := fields.get("ttl")) is not None:
+        made.ttl.CopyFrom(_duration(ttl))
     return made
+
+
+def _choice(fields: dict[str, Any], name: str, choices: Sequence[str]) -> str:
+    """One of the choices, in upper case; empty where the field is left out."""
+    value = fields.get(name)
+    if value is not None and value not in choices:
+        message = f"{name} {value} is none of {', '.join(choices)}"
+        raise MisuseError(message)
+    return "" if value is None else str(value).upper()
 
 
 def drafts_in(file: IO[bytes], defaults: dict[str, Any]) -> Iterator[list[event_pb2.EventDraft]]:
@@ -107,6 +121,16 @@ def drafts_in(file: IO[bytes], defaults: dict[str, Any]) -> Iterator[list[event_
         yield from (batch[start : start + BATCH] for start in range(0, len(batch), BATCH))
         if not chunk:
             return
+
+
+def _duration(seconds: object) -> Duration:
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool):
+        made = Duration()
+        with contextlib.suppress(ValueError, OverflowError):
+            made.FromTimedelta(timedelta(seconds=seconds))
+            return made
+    message = f"ttl {seconds!s:.40} is no number of seconds"
+    raise MisuseError(message)
 
 
 class Emitter:

@@ -272,7 +272,7 @@ def as_line(event: dict[str, Any], *, colour: bool) -> str:
     data = json.dumps(event.get("data"), ensure_ascii=False, separators=(",", ":"))
     kind = f"{event.get('event_type', '')!s:<20} {level:<8}".translate(CONTROLS)
     kind = f"\033[{_COLOURS.get(level, '0')}m{kind}\033[0m" if colour else kind
-    number, rest = f"{event.get('seq', ''):>6}", f"{event.get('source', '')}  {data}".translate(CONTROLS)
+    number, rest = f"{event.get('seq', '-'):>6}", f"{event.get('source', '')}  {data}".translate(CONTROLS)
     return f"{when} {number}  {kind} {rest}"
 
 

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from harkara_cli import tail as tail_module
 from harkara_cli.errors import CliError, MisuseError, OutputError
-from harkara_cli.tail import Tail, TailOptions
+from harkara_cli.tail import Tail, TailOptions, as_line
 
 Act = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
 
@@ -65,7 +65,7 @@ class Follower:
 
     def __init__(self, server: Server, options: TailOptions, fault: Exception | None = None) -> None:
         self._fault = fault
-        self.seqs: list[int] = []
+        self.seqs: list[int | None] = []
         self.news: list[str] = []
         self._tokens = 0
         self._tail = Tail(
@@ -79,7 +79,7 @@ class Follower:
     def _print(self, _: str, message: dict[str, Any]) -> None:
         if self._fault is not None:
             raise self._fault
-        self.seqs.append(message["seq"])
+        self.seqs.append(message.get("seq"))
 
     def _mint(self) -> str:
         self._tokens += 1
@@ -113,6 +113,32 @@ async def test_it_subscribes_and_tells_events_until_it_has_enough() -> None:
         await follower.run()
     assert (follower.seqs, subscribed) == ([5, 7], [["a", "b"]])
     assert server.auths == [{"type": "auth", "token": "token 1", "user_id": "anna"}]
+
+
+async def test_an_event_without_seq_is_told_and_moves_no_position() -> None:
+    async def lose(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await let_in(socket)
+        await next_of(socket, "subscribe")
+        await send(socket, **event(3))
+        await send(socket, **{name: value for name, value in event(0).items() if name != "seq"})
+        socket.transport.abort()
+
+    async def go_on(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await let_in(socket, seq=3, recovered=True)
+        await send(socket, **event(4))
+        await socket.wait_closed()
+
+    async with playing(lose, go_on) as server:
+        follower = Follower(server, TailOptions("anna", count=3))
+        await follower.run()
+    assert follower.seqs == [3, None, 4]
+    assert server.auths[1]["resume"]["seq"] == 3
+
+
+def test_a_line_shows_where_a_seq_is_missing() -> None:
+    line = as_line({"event_type": "order_ready", "event_level": "low", "data": {}}, colour=False)
+
+    assert line.split()[1:4] == ["-", "order_ready", "low"]
 
 
 async def test_an_event_that_cannot_be_printed_ends_it_and_is_no_loss_of_the_connection() -> None:

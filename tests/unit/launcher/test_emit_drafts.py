@@ -37,6 +37,20 @@ def test_a_draft_has_the_fields_given_and_no_others() -> None:
     assert not draft({"data": "{}"}).HasField("timestamp")
 
 
+@pytest.mark.parametrize(("seconds", "ttl"), [(1, 1.0), (0.25, 0.25), (-3, -3.0), (10**9, 1e9)])
+def test_a_ttl_is_a_number_of_seconds_and_whether_it_is_sound_the_server_says(
+    seconds: float, ttl: float
+) -> None:
+    assert draft({"ttl": seconds}).ttl.ToTimedelta().total_seconds() == ttl
+    assert not draft({}).HasField("ttl")
+
+
+def test_an_event_is_stored_unless_it_says_otherwise() -> None:
+    assert draft({}).storage == event_pb2.STORAGE_UNSPECIFIED
+    assert draft({"storage": "stored"}).storage == event_pb2.STORAGE_STORED
+    assert draft({"storage": "ephemeral"}).storage == event_pb2.STORAGE_EPHEMERAL
+
+
 @given(st.text())
 def test_data_that_is_text_is_passed_on_as_it_is(text: str) -> None:
     assert draft({"data": text}).data == text
@@ -68,6 +82,12 @@ def test_of_two_members_of_one_name_the_last_counts() -> None:
         ({"user_id": 7}, "user_id is not text"),
         ({"event_level": "urgent"}, "event_level urgent is none of low, medium, high, critical"),
         ({"data": {}}, "data is not text"),
+        ({"ttl": "1"}, "ttl 1 is no number of seconds"),
+        ({"ttl": True}, "ttl True is no number of seconds"),
+        ({"ttl": float("nan")}, "ttl nan is no number of seconds"),
+        ({"ttl": 10**20}, "ttl 100000000000000000000 is no number of seconds"),
+        ({"storage": "nowhere"}, "storage nowhere is none of stored, ephemeral"),
+        ({"storage": 7}, "storage 7 is none of stored, ephemeral"),
         ({"timestamp": "yesterday"}, "timestamp yesterday is not ISO 8601"),
     ],
 )

@@ -58,6 +58,21 @@ def emit(  # noqa: PLR0913 - one option for each field of an event.
     timestamp: Annotated[
         str | None, typer.Option(metavar="ISO8601", help="When it happened.", show_default="now")
     ] = None,
+    collapse_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="A later event of this user, type and key supersedes it; only on level low.",
+            show_default=False,
+        ),
+    ] = None,
+    ttl: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Do not deliver it later than that.", show_default="for ever"),
+    ] = None,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="Bring it to whoever is there, and store it nowhere.")
+    ] = False,
     from_file: Annotated[
         str | None,
         typer.Option(
@@ -82,6 +97,9 @@ def emit(  # noqa: PLR0913 - one option for each field of an event.
         "event_level": level,
         "event_id": event_id,
         "timestamp": timestamp,
+        "collapse_key": collapse_key,
+        "ttl": ttl,
+        "storage": "ephemeral" if ephemeral else None,
     }
     fields = {name: value for name, value in given.items() if value is not None}
     if from_file is None:
@@ -212,7 +230,8 @@ def _emit_all(
 
 def _told(outcome: "Outcome", *, as_json: bool) -> str:
     again = " (stored before)" if outcome.duplicate else ""
-    return outcome.to_json() if as_json else f"{outcome.event_id} seq {outcome.seq}{again}"
+    number = f"seq {outcome.seq}" if outcome.seq else "not stored"
+    return outcome.to_json() if as_json else f"{outcome.event_id} {number}{again}"
 
 
 def _with(error: CliError, more: str) -> CliError:
