@@ -42,6 +42,8 @@ async def test_edges_move_first_then_emitters_streams_end_and_nothing_waits_long
     # Far more than it may take: whoever waits for a stream to end by itself would wait for half of this.
     async with running_event_service(dsn, tmp_path, shutdown_seconds=40) as running:
         calls = running.calls
+        async with attached_edge(calls, "former") as former:
+            await former.until(lambda: bool(former.messages))
         async with attached_edge(calls) as edge, attached_edge(calls, "idle") as idle:
             await edge.open(1, "user_1")
             await edge.opened(1)

@@ -120,7 +120,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
         finally:
             self._delivering.detach(attachment)
             self._streams -= 1
-            if not self._streams:
+            if self._is_draining and not self._streams:
                 self._moved.set()
             await _cancel_between_writes(tasks, writer, writing)
             self._metrics.deliveries_refused.inc(outbox.refused_count)
