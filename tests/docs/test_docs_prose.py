@@ -28,6 +28,7 @@ TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for
 OTHER_VARIABLES = {
     "HARKARA_DATA_DIR",
     "HARKARA_PG_BINDIR",
+    "HARKARA_REPLICAS",
     "HARKARA_MIGRATE_DSN",
     "HARKARA_UID",
     "HARKARA_GID",

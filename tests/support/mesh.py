@@ -50,6 +50,7 @@ class Mesh(msgspec.Struct):
     admin_token: str
     service_token: str
     users: list[User]
+    emit_targets: list[str] = []
 
     def token_of(self, user_id: str, role: str | None = None, seconds: int = 3600) -> str:
         """A token of a user of this mesh."""

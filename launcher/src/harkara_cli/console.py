@@ -18,7 +18,7 @@ _FLUSH_SECONDS = 2.0
 _NAME_WIDTH = 15
 # Of the 16 terminal colours those that read well on dark and light ground; red is for errors.
 _NAME_COLOURS = ("36", "35", "34", "32", "33")
-_KNOWN_NAMES = ("edge", "event-service", "auth-service", "query-service", "postgres")
+_KNOWN_NAMES = ("edge", "event-service", "auth-service", "query-service", "postgres", "nats")
 # What a terminal would obey. JSON escapes those below space; from DEL on they stand for themselves there.
 CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _LOUD = (("[error", "31"), ("[critical", "31"), ("FATAL", "31"), ("PANIC", "31"), ("[warning", "33"))

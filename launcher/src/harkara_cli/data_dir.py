@@ -6,6 +6,8 @@ postgres/                     the embedded Postgres
 secrets/hs256.key             signs every token of this mesh
 secrets/NAME.token            the credential of a part of the mesh, as a file for it
 secrets/postgres-NAME.password
+secrets/nats.password
+nats.conf                     of the NATS server that joins several event-services; holds its password
 demo-users                    a mark: the demo users were added once
 """
 
@@ -45,6 +47,8 @@ class DataDir:
         self.postgres = self.path / "postgres"
         self.secrets = self.path / "secrets"
         self.key_file = self.secrets / "hs256.key"
+        self.password_file_of_nats = self.secrets / "nats.password"
+        self.nats_configuration = self.path / "nats.conf"
         self.demo_users_mark = self.path / "demo-users"
         self._lock_file = self.path / "lock"
 
@@ -124,9 +128,9 @@ class DataDir:
             if not self.key_file.exists():
                 key = base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).rstrip(b"=")
                 write_private(self.key_file, key.decode())
-            for user in LOGINS:
-                if not self.password_file(user).exists():
-                    write_private(self.password_file(user), secrets.token_urlsafe(32))
+            for file in (*map(self.password_file, LOGINS), self.password_file_of_nats):
+                if not file.exists():
+                    write_private(file, secrets.token_urlsafe(32))
             minter = self.minter()
             for name in INTERNAL_NAMES:
                 file = self.credential_file(name)

@@ -10,11 +10,12 @@ from typing import IO, Any
 import msgspec
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+from ulid import ULID
 
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2_grpc as pb_grpc
 from harkara.event.v1 import event_pb2
-from harkara_cli.calls import Caller
+from harkara_cli.calls import Replicas
 from harkara_cli.errors import MisuseError
 
 BATCH = 500
@@ -134,15 +135,14 @@ def _duration(seconds: object) -> Duration:
 
 
 class Emitter:
-    """Emits.
+    """Emits, and emits again with the same ids what may not have been stored.
 
     Args:
-        caller: Of event-service, with a service's credential.
+        replicas: Of event-service, with a service's credential.
     """
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-        self._stub = pb_grpc.EmitServiceStub(caller.channel)
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
 
     def one(self, event: event_pb2.EventDraft) -> Outcome:
         """Emits one event.
@@ -150,8 +150,11 @@ class Emitter:
         Raises:
             CliError: It is not stored, or it is not known whether it is.
         """
-        answer = self._caller.call(self._stub.Emit, pb.EmitRequest(event=event))
-        return Outcome(answer.event_id, answer.seq, answer.duplicate)
+        is_new = _mint_id(event)
+        answer = self._replicas.call(
+            lambda channel: pb_grpc.EmitServiceStub(channel).Emit, pb.EmitRequest(event=event)
+        )
+        return Outcome(answer.event_id, answer.seq, answer.duplicate and not is_new)
 
     def many(self, events: Sequence[event_pb2.EventDraft]) -> Iterator[Outcome]:
         """Emits up to 1,000 events; one that is at fault fails alone.
@@ -159,10 +162,24 @@ class Emitter:
         Raises:
             CliError: The call failed.
         """
-        answer = self._caller.call(self._stub.EmitBatch, pb.EmitBatchRequest(events=events))
-        for result in answer.results:
+        are_new = [_mint_id(event) for event in events]
+        answer = self._replicas.call(
+            lambda channel: pb_grpc.EmitServiceStub(channel).EmitBatch, pb.EmitBatchRequest(events=events)
+        )
+        for result, is_new in zip(answer.results, are_new, strict=True):
             error = _error_of(result) if result.HasField("error") else None
-            yield Outcome(result.event_id, result.seq, result.duplicate, error)
+            yield Outcome(result.event_id, result.seq, result.duplicate and not is_new, error)
+
+
+def _mint_id(event: event_pb2.EventDraft) -> bool:
+    """Gives an event an id where it has none, so that it can be emitted again; whether it had none.
+
+    What is stored of such an event is our own first attempt: nobody is told of a duplicate.
+    """
+    if event.event_id:
+        return False
+    event.event_id = f"evt_{ULID()}"
+    return True
 
 
 def _error_of(result: pb.EmitResult) -> str:

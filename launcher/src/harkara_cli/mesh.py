@@ -15,6 +15,7 @@ from harkara_cli.addresses import (
     AUTH_SERVICE,
     EDGE,
     EVENT_SERVICE,
+    NATS,
     QUERY_SERVICE,
     Addresses,
     connectable,
@@ -25,12 +26,13 @@ from harkara_cli.addresses import (
 from harkara_cli.child_process import spawn
 from harkara_cli.data_dir import DataDir
 from harkara_cli.embedded_postgres import EmbeddedPostgres
+from harkara_cli.nats_server import NatsServer
 from harkara_cli.supervisor import Program
 
 POSTGRES = "postgres"
 
 # What is stopped last comes first.
-_RANKS = {POSTGRES: 0, AUTH_SERVICE: 1, EVENT_SERVICE: 2, QUERY_SERVICE: 3, EDGE: 4}
+_RANKS = {POSTGRES: 0, NATS: 0, AUTH_SERVICE: 1, EVENT_SERVICE: 2, QUERY_SERVICE: 3, EDGE: 4}
 _ANSWER_SECONDS = 2.0
 # What a process may take beyond the time after which it ends by itself.
 _STOP_MARGIN_SECONDS = 5.0
@@ -59,12 +61,14 @@ class Mesh:
         addresses: Where they listen.
         dsns: The Postgres URL of each service that has one.
         environment: What they are told beside that: settings in it win where `up` has no say.
+        backplane_url: What joins several event-services; None where there is one.
     """
 
     data: DataDir
     addresses: Addresses
     dsns: Mapping[str, str]
     environment: Mapping[str, str]
+    backplane_url: str | None = None
 
     def programs(self, service: str) -> list[Program]:
         """The processes of a service."""
@@ -74,7 +78,7 @@ class Mesh:
         """What `up` tells a process, by the names of its environment variables."""
         service = service_of(name)
         settings = {
-            "LISTEN_ADDRESS": joined(*self.addresses.listen[service]),
+            "LISTEN_ADDRESS": joined(*self.addresses.listen[service if service == EDGE else name]),
             "OPS_ADDRESS": joined(*self.addresses.ops[name]),
         }
         if not self.environment.get(f"{prefix(service)}LOG_FORMAT"):
@@ -88,10 +92,11 @@ class Mesh:
             settings["CREDENTIAL_FILE"] = str(self.data.credential_file(service))
         if service in {AUTH_SERVICE, EVENT_SERVICE}:
             settings["REFLECTION"] = "true"
-        if service == QUERY_SERVICE:
-            settings["EVENT_TARGETS"] = self.addresses.target(EVENT_SERVICE)
+        if service == EVENT_SERVICE and self.backplane_url is not None:
+            settings["BACKPLANE"] = self.backplane_url
+        if service in {QUERY_SERVICE, EDGE}:
+            settings["EVENT_TARGETS"] = ",".join(self.addresses.targets(EVENT_SERVICE))
         if service == EDGE:
-            settings["EVENT_TARGETS"] = self.addresses.target(EVENT_SERVICE)
             settings["WORKER"] = name
             settings["WORKERS"] = str(
                 len([other for other in self.addresses.ops if service_of(other) == EDGE])
@@ -152,6 +157,17 @@ def postgres_program(server: EmbeddedPostgres) -> Program:
         stop_signal=signal.SIGINT,  # Rolls back what is open, and writes everything down.
         hurry_signal=signal.SIGQUIT,  # Recovers at the next start.
         stop_seconds=_SHUTDOWN_SECONDS + _STOP_MARGIN_SECONDS,
+    )
+
+
+def nats_program(server: NatsServer) -> Program:
+    """The mesh's NATS as a program."""
+    return Program(
+        name=NATS,
+        rank=_RANKS[NATS],
+        spawn=server.spawn,
+        is_ready=server.is_ready,
+        stop_seconds=_STOP_MARGIN_SECONDS,
     )
 
 

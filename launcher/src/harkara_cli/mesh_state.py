@@ -39,9 +39,11 @@ class MeshState(msgspec.Struct, frozen=True):
     Attributes:
         websocket_url: Where clients connect.
         rest_url: The query-service, without a path.
-        emit_target: `host:port` of event-service's gRPC.
+        emit_target: `host:port` of event-service's gRPC; of several, of the first.
+        emit_targets: That of each event-service.
         auth_target: `host:port` of auth-service's gRPC.
         postgres_dsn: A superuser's libpq URL of the mesh's database.
+        backplane_url: Of the NATS server that joins several event-services; null where there is one.
         data_dir: The data folder.
         ops_urls: Of each service, one URL for each process.
         pids: Of each service, one pid for each process.
@@ -53,8 +55,10 @@ class MeshState(msgspec.Struct, frozen=True):
     websocket_url: str
     rest_url: str
     emit_target: str
+    emit_targets: list[str]
     auth_target: str
     postgres_dsn: str
+    backplane_url: str | None
     data_dir: str
     ops_urls: dict[str, list[str]]
     pids: dict[str, list[int]]

@@ -14,6 +14,7 @@ from harkara_cli.addresses import (
     AUTH_SERVICE,
     EDGE,
     EVENT_SERVICE,
+    NATS,
     QUERY_SERVICE,
     Addresses,
     choose_addresses,
@@ -23,8 +24,9 @@ from harkara_cli.addresses import (
 from harkara_cli.console import LogWriter, paint, put, use_colour
 from harkara_cli.data_dir import DEFAULT_DATA_DIR, ROOT, DataDir
 from harkara_cli.errors import CliError
-from harkara_cli.mesh import POSTGRES, Mesh, postgres_program, postgres_server
+from harkara_cli.mesh import POSTGRES, Mesh, nats_program, postgres_program, postgres_server
 from harkara_cli.mesh_state import DEMO_SERVICE, DEMO_USERS, MeshState
+from harkara_cli.nats_server import NatsServer
 from harkara_cli.supervisor import Supervisor
 
 WEBSOCKET_PATH = "/api/websocket/ws"
@@ -45,12 +47,14 @@ class UpOptions:
         as_json: Print one JSON line once all is ready, instead of a text for people.
         auto_ports: Take free ports instead of the fixed ones.
         edge_workers: How many edge processes share the WebSocket port.
+        replicas: How many event-services; several are joined by a NATS server.
     """
 
     data_dir: Path
     as_json: bool = False
     auto_ports: bool = False
     edge_workers: int = 1
+    replicas: int = 1
 
 
 def run(options: UpOptions, environment: Mapping[str, str] = os.environ) -> int:
@@ -125,33 +129,39 @@ class _Up:
     async def _bring_up(self) -> None:
         self._data.make_secrets()
         addresses = choose_addresses(
-            self._options.edge_workers, auto=self._options.auto_ports, environment=self._environment
+            self._options.edge_workers,
+            auto=self._options.auto_ports,
+            environment=self._environment,
+            replicas=self._options.replicas,
         )
         server = postgres_server(self._data, addresses.postgres_port, self._environment)
-        await self._supervisor.start([postgres_program(server)])
+        nats = NatsServer(self._data, addresses.listen[NATS][1]) if NATS in addresses.listen else None
+        await self._supervisor.start([postgres_program(server), *([nats_program(nats)] if nats else [])])
         dsns = await asyncio.to_thread(database.prepare, server, self._data)
-        mesh = Mesh(self._data, addresses, dsns, self._environment)
+        mesh = Mesh(self._data, addresses, dsns, self._environment, nats.url if nats else None)
         # Edges come last: they say so in the log each time they find nobody to attach to.
         for side_by_side in ((AUTH_SERVICE, EVENT_SERVICE, QUERY_SERVICE), (EDGE,)):
             programs = [program for service in side_by_side for program in mesh.programs(service)]
             await self._supervisor.start(programs)
         await asyncio.to_thread(_add_demo_users, self._data, addresses.target(AUTH_SERVICE))
-        self._state = self._describe(addresses, server.dsn_of(database.DATABASE))
+        self._state = self._describe(addresses, server.dsn_of(database.DATABASE), mesh.backplane_url)
         mesh_state.save(self._data, self._state)
         if self._options.as_json:
             put(self._state.to_json())
         else:
             put(_welcome(self._state))
 
-    def _describe(self, addresses: Addresses, dsn: str) -> MeshState:
+    def _describe(self, addresses: Addresses, dsn: str, backplane_url: str | None) -> MeshState:
         minter = self._data.minter()
         users = mesh_state.demo_users(minter)
         return MeshState(
             websocket_url=f"ws://{addresses.target(EDGE)}{WEBSOCKET_PATH}",
             rest_url=f"http://{addresses.target(QUERY_SERVICE)}",
             emit_target=addresses.target(EVENT_SERVICE),
+            emit_targets=addresses.targets(EVENT_SERVICE),
             auth_target=addresses.target(AUTH_SERVICE),
             postgres_dsn=dsn,
+            backplane_url=backplane_url,
             data_dir=str(self._data.path),
             ops_urls={
                 service: [
@@ -168,7 +178,8 @@ class _Up:
         )
 
     def _pids(self) -> dict[str, list[int]]:
-        pids: dict[str, list[int]] = {service: [] for service in (*_SERVICES, POSTGRES)}
+        joined = (NATS,) if self._options.replicas > 1 else ()
+        pids: dict[str, list[int]] = {service: [] for service in (*_SERVICES, POSTGRES, *joined)}
         for name, pid in self._supervisor.pids.items():
             pids[service_of(name)].append(pid)
         return pids
@@ -222,7 +233,7 @@ def _welcome(state: MeshState) -> str:
             "",
             f"  WebSocket   {state.websocket_url}",
             f"  REST        {state.rest_url}",
-            f"  Emit        {state.emit_target} (gRPC)",
+            f"  Emit        {', '.join(state.emit_targets)} (gRPC)",
             f"  Users       {state.auth_target} (gRPC)",
             f"  Data        {state.data_dir}",
             "",

@@ -29,6 +29,7 @@ def test_the_secrets_of_a_new_folder_are_readable_by_us_alone(tmp_path: Path) ->
         "edge.token",
         "event-service.token",
         "hs256.key",
+        "nats.password",
         "operator.token",
         "postgres-auth_service.password",
         "postgres-event_service.password",

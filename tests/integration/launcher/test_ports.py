@@ -73,6 +73,46 @@ def test_automatic_ports_are_all_different() -> None:
     assert len({*ports, addresses.postgres_port}) == 4 + 6 + 1
 
 
+def test_automatic_ports_of_several_event_services_and_their_nats_are_all_different() -> None:
+    addresses = choose_addresses(1, auto=True, environment={}, replicas=3)
+    assert [name for name in addresses.listen if name.startswith("event-service")] == [
+        *("event-service", "event-service-2", "event-service-3")
+    ]
+    ports = [port for _, port in (*addresses.listen.values(), *addresses.ops.values())]
+    assert len({*ports, addresses.postgres_port}) == len(ports) + 1 == (4 + 2 + 1) + (4 + 2) + 1
+
+
+def test_fixed_ports_of_further_event_services_and_of_nats_are_known(environment: dict[str, str]) -> None:
+    wanted = {
+        "listen": {"event-service-2": 50061, "event-service-3": 50062, "nats": 4222},
+        "ops": {"event-service-2": 9121, "event-service-3": 9122},
+    }
+    if not all(is_free("127.0.0.1", port) for ports in wanted.values() for port in ports.values()):
+        pytest.skip("another mesh has them")
+    addresses = choose_addresses(1, auto=False, environment=environment, replicas=3)
+    listen = {name: addresses.listen[name][1] for name in wanted["listen"]}
+    ops = {name: addresses.ops[name][1] for name in wanted["ops"]}
+    assert {"listen": listen, "ops": ops} == wanted
+    assert addresses.targets("event-service") == [
+        environment["HARKARA_EVENT_SERVICE_LISTEN_ADDRESS"],
+        "127.0.0.1:50061",
+        "127.0.0.1:50062",
+    ]
+
+
+def test_a_taken_port_that_no_setting_moves_is_told_without_one(environment: dict[str, str]) -> None:
+    environment["HARKARA_EDGE_LISTEN_ADDRESS"] = "127.0.0.1:4222"
+    if not is_free("127.0.0.1", 4222):
+        pytest.skip("another mesh has it")
+    with pytest.raises(CliError) as told:
+        choose_addresses(1, auto=False, environment=environment, replicas=2)
+    assert str(told.value) == "port 4222 (nats) is taken: free it or use --ports auto"
+
+
+def test_one_event_service_needs_no_nats() -> None:
+    assert "nats" not in choose_addresses(1, auto=True, environment={}).listen
+
+
 def test_fixed_ports_are_what_the_settings_say(environment: dict[str, str]) -> None:
     addresses = choose_addresses(1, auto=False, environment=environment)
     assert addresses.target("edge") == environment["HARKARA_EDGE_LISTEN_ADDRESS"]

@@ -27,7 +27,9 @@ async def data(tmp_path: Path, database: Database) -> AsyncIterator[DataDir]:
             write_own_key(data.secrets, OWN_KEY)
             data.make_secrets()
             target = service.bound.listen_address
-            mesh_state.save(data, MeshState("", "", "", target, "", str(data.path), {}, {}, "", "", []))
+            mesh_state.save(
+                data, MeshState("", "", "", [], target, "", None, str(data.path), {}, {}, "", "", [])
+            )
             yield data
 
 

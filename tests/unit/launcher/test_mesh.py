@@ -63,6 +63,33 @@ def test_auth_service_is_told_its_key_and_its_database_and_serves_reflection(
     }
 
 
+def test_several_event_services_are_told_their_backplane_and_others_where_all_of_them_are(
+    tmp_path: Path,
+) -> None:
+    second = ("127.0.0.1", 50061)
+    addresses = Addresses(
+        {**ADDRESSES.listen, "event-service-2": second, "nats": ("127.0.0.1", 4222)},
+        {**ADDRESSES.ops, "event-service-2": ("127.0.0.1", 9121)},
+        5432,
+    )
+    url = "nats://harkara:secret@127.0.0.1:4222"
+    mesh = Mesh(DataDir(tmp_path), addresses, DSNS, {}, url)
+    assert [program.name for program in mesh.programs("event-service")] == [
+        *("event-service", "event-service-2")
+    ]
+    for name, port in (("event-service", 50051), ("event-service-2", 50061)):
+        told = mesh.settings(name)
+        assert told["HARKARA_EVENT_SERVICE_LISTEN_ADDRESS"] == f"127.0.0.1:{port}"
+        assert told["HARKARA_EVENT_SERVICE_BACKPLANE"] == url
+    assert mesh.settings("edge-1")["HARKARA_EDGE_EVENT_TARGETS"] == "127.0.0.1:50051,127.0.0.1:50061"
+    targets = mesh.settings("query-service")["HARKARA_QUERY_SERVICE_EVENT_TARGETS"]
+    assert targets == "127.0.0.1:50051,127.0.0.1:50061"
+
+
+def test_an_event_service_that_is_alone_is_told_of_no_backplane(mesh: Mesh) -> None:
+    assert "HARKARA_EVENT_SERVICE_BACKPLANE" not in mesh.settings("event-service")
+
+
 def test_a_log_format_of_the_operators_choice_stays(tmp_path: Path) -> None:
     mesh = Mesh(DataDir(tmp_path), ADDRESSES, DSNS, {"HARKARA_EDGE_LOG_FORMAT": "json"})
     assert "HARKARA_EDGE_LOG_FORMAT" not in mesh.settings("edge-1")
@@ -101,9 +128,9 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
 def test_tokens_for_people_are_renewed_only_when_they_end_within_the_hour() -> None:
     minter = Minter(bytes(32))
     users = demo_users(minter)
-    state = MeshState("", "", "", "", "", "", {}, {}, users[3].token, "", users)
+    state = MeshState("", "", "", [], "", "", None, "", {}, {}, users[3].token, "", users)
     assert state.with_fresh_tokens(minter) is state
     old = [*users[:3], type(users[3])("demo_admin", "admin", minter.for_user("demo_admin", "admin", 3_000))]
-    stale = MeshState("", "", "", "", "", "", {}, {}, old[3].token, "", old)
+    stale = MeshState("", "", "", [], "", "", None, "", {}, {}, old[3].token, "", old)
     fresh = stale.with_fresh_tokens(minter)
     assert fresh.admin_token == fresh.users[3].token != old[3].token

@@ -14,7 +14,9 @@ def commands(data_dir: Path) -> list[list[str]]:
     """The commands that are there to be pasted, as a shell takes them apart."""
     anna = DemoUser("anna", "customer", "a token")
     text = up._welcome(
-        MeshState("ws://", "http://", "", "", "", str(DataDir(data_dir).path), {}, {}, "", "", [anna])
+        MeshState(
+            "ws://", "http://", "", [], "", "", None, str(DataDir(data_dir).path), {}, {}, "", "", [anna]
+        )
     )
     return [shlex.split(line) for line in text.splitlines() if "--user" in line]
 

@@ -176,15 +176,15 @@ def tail(  # noqa: PLR0913 - each is an option of the command.
 @contextmanager
 def _emitter(source: str, data_dir: Path) -> Iterator["Emitter"]:
     from harkara_cli import mesh_state  # noqa: PLC0415 - see main.
-    from harkara_cli.calls import connected  # noqa: PLC0415
+    from harkara_cli.calls import connected_to_all  # noqa: PLC0415
     from harkara_cli.emit import Emitter  # noqa: PLC0415
 
     data = DataDir(data_dir)
-    target = mesh_state.load(data).emit_target
+    targets = mesh_state.load(data).emit_targets
     # The operator of a mesh may speak for each of its services.
     credential = data.minter().for_service(source, ["*"], _CREDENTIAL_SECONDS)
-    with connected(target, "event-service", credential) as caller:
-        yield Emitter(caller)
+    with connected_to_all(targets, "event-service", credential) as replicas:
+        yield Emitter(replicas)
 
 
 def _emit_one(fields: dict[str, Any], source: str, data_dir: Path, *, as_json: bool) -> int:

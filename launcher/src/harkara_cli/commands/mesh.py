@@ -9,6 +9,7 @@ from harkara_cli.data_dir import DataDir
 
 _PANEL = "The mesh"
 _MAX_EDGE_WORKERS = 64
+_MAX_REPLICAS = 16
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +37,16 @@ def up(
             help="How many edge processes share the WebSocket port.",
         ),
     ] = 1,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=_MAX_REPLICAS,
+            metavar="N",
+            envvar="HARKARA_REPLICAS",
+            help="How many event-services; several are joined by a NATS server.",
+        ),
+    ] = 1,
     data_dir: DataDirOption = DEFAULT,
 ) -> int:
     """Run the whole mesh on this machine until Ctrl-C.
@@ -46,7 +57,7 @@ def up(
     """
     from harkara_cli.up import UpOptions, run  # noqa: PLC0415 - see main.
 
-    return run(UpOptions(data_dir, as_json, ports == "auto", edge_workers))
+    return run(UpOptions(data_dir, as_json, ports == "auto", edge_workers, replicas))
 
 
 def status(*, as_json: JsonOption = False, data_dir: DataDirOption = DEFAULT) -> None:
@@ -61,10 +72,11 @@ def status(*, as_json: JsonOption = False, data_dir: DataDirOption = DEFAULT) ->
         return
     where = {
         "edge": state.websocket_url,
-        "event-service": state.emit_target,
+        "event-service": ", ".join(state.emit_targets),
         "auth-service": state.auth_target,
         "query-service": state.rest_url,
         "postgres": state.postgres_dsn.rpartition("@")[2],
+        "nats": (state.backplane_url or "").rpartition("@")[2],
     }
     rows = [
         (
