@@ -203,6 +203,17 @@ async def test_there_are_two_of_them_and_a_nats_that_asks_for_a_password(replica
         assert stat.S_IMODE((Path(replicas.data_dir) / name).stat().st_mode) == 0o600
 
 
+async def test_an_event_emitted_at_either_reaches_sockets_of_both(replicas: Mesh) -> None:
+    async with crowd(replicas, "across", 8) as clients, emitters(replicas) as emitting:
+        assert sessions_at(replicas, 0)
+        assert sessions_at(replicas, 1)
+        for turn in range(4):
+            for user_id in clients:
+                await emitting.emit(user_id, turn)
+        for client in clients.values():
+            assert await client.seqs(4) == [1, 2, 3, 4]
+
+
 async def test_the_counts_are_exact_over_both_and_there_are_none_while_one_is_frozen(replicas: Mesh) -> None:
     async with crowd(replicas, "counted", 6) as clients:
         await stats_say(replicas, 6, 6)
@@ -295,3 +306,9 @@ async def test_nats_that_is_killed_is_started_again_on_its_old_port(replicas: Me
     async with asyncio.timeout(10):
         while not await answers():  # noqa: ASYNC110 - nobody tells.
             await asyncio.sleep(0.02)
+    async with crowd(replicas, "hinted", 4) as clients, emitters(replicas) as emitting:
+        for turn in range(2):
+            for user_id in clients:
+                await emitting.emit(user_id, turn)
+        for client in clients.values():
+            assert await client.seqs(2) == [1, 2]
