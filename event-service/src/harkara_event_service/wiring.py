@@ -47,6 +47,10 @@ _log = structlog.get_logger()
 EDGES_SECONDS = 2.0
 """How long edges have to find another replica when this one stops."""
 
+EDGES_SHARE, CALLS_SHARE, LOG_SHARE = 0.2, 0.3, 0.15
+"""How much of the time for a stop each may use up that waits for others: the edges, the calls under way,
+what is being stored. What is left is for cutting off the rest."""
+
 SERVICES = ("harkara.event.v1.EmitService", "harkara.event.v1.DeliveryService")
 
 
@@ -191,9 +195,9 @@ async def serve(
         # then all is closed.
         stopping = True
         await health.show(serving=False)
-        await delivery.drain(min(EDGES_SECONDS, settings.shutdown_seconds / 4))
+        await delivery.drain(min(EDGES_SECONDS, settings.shutdown_seconds * EDGES_SHARE))
         emit.drain()
-        await grpc_server.stop_within(server, settings.shutdown_seconds / 2)
+        await grpc_server.stop_within(server, settings.shutdown_seconds * CALLS_SHARE)
         if running.done():
             running.result()
     _log.info("stopped")
@@ -224,7 +228,9 @@ def _core(settings: Settings, registry: Registry, metrics_registry: CollectorReg
         clock=utc_now,
         registry=metrics_registry,
         settings=PostgresLogSettings(
-            retention=timedelta(days=settings.retention_days), lanes=settings.write_lanes
+            retention=timedelta(days=settings.retention_days),
+            lanes=settings.write_lanes,
+            drain_seconds=settings.shutdown_seconds * LOG_SHARE,
         ),
         batched=batched if servers else None,
     )

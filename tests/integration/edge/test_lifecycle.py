@@ -18,7 +18,7 @@ from harkara_edge.settings import EdgeSettings
 from harkara_edge.wiring import serve
 from harkara_servicekit.settings import SettingsError, load
 from tests.integration.edge.conftest import Edge
-from tests.support.raw_client import RawClient, request
+from tests.support.raw_client import RawClient, message, request
 from tests.support.scripted_mesh import Attached, TinyEventService
 from tests.support.waiting import wait_until_async
 
@@ -92,6 +92,19 @@ async def test_while_a_worker_drains_nobody_comes_in_and_who_is_there_is_served(
         assert await client.refused() == ("server_restarting", 1012)
     assert edge.task is not None
     await asyncio.wait_for(edge.task, 10)
+
+
+@pytest.mark.parametrize("edge_settings", [{"close_seconds": 0.2}])
+async def test_a_client_that_never_reads_holds_up_no_stop(edge: Edge, events: TinyEventService) -> None:
+    client = await edge.raw_sign_in(receive_buffer=4_096)
+    client.send(message(type="subscribe", events=["*"]))
+    await wait_until_async(lambda: any(command.HasField("subscribe") for command in events.commands))
+    while edge.metric("harkara_edge_unsent_bytes") < 64 * 1024:
+        await events.emit("user_1", filler="x" * 60_000)
+        await asyncio.sleep(0.01)
+    edge.stop.set()
+    assert edge.task is not None
+    await asyncio.wait_for(edge.task, 5)
 
 
 async def test_nothing_is_kept_of_connections_that_ended(edge: Edge, events: TinyEventService) -> None:

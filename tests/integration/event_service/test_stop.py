@@ -19,15 +19,25 @@ from harkara_servicekit.settings import SettingsError
 from tests.support.attached_edge import attached_edge
 from tests.support.channels import open_channel_as
 from tests.support.event_service import ORDERS, Running, running_event_service
-from tests.support.postgres import Database
+from tests.support.postgres import Database, running_postgres
+from tests.support.processes import frozen
 
 Code = grpc.StatusCode
 SECONDS = 20
+SHUTDOWN_SECONDS = 5
 
 
 async def ops(running: Running, path: str) -> int:
     async with httpx.AsyncClient(trust_env=False) as client:
         return (await client.get(f"http://{running.bound.ops_address}{path}")).status_code
+
+
+async def queued(running: Running, events: int) -> None:
+    """Wait until so many events are waiting or being written."""
+    wanted = f"harkara_event_service_log_queued_events {events:.1f}"
+    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(SECONDS):
+        while wanted not in (await client.get(f"http://{running.bound.ops_address}/metrics")).text:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def emit_request(user_id: str = "user_1") -> Any:
@@ -70,7 +80,9 @@ async def test_edges_move_first_then_emitters_streams_end_and_nothing_waits_long
 
 async def test_edges_that_do_not_move_are_sent_away(database: Database, tmp_path: Path) -> None:
     async with (
-        running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running,
+        running_event_service(
+            database.dsn_for("harkara_event_service"), tmp_path, shutdown_seconds=2
+        ) as running,
         attached_edge(running.calls) as edge,
     ):
         await edge.open(1, "user_1")
@@ -109,6 +121,36 @@ async def test_what_was_sent_before_the_stop_is_answered_or_not_stored(
     assert set(answered) <= {seq for (seq,) in rows}
     assert len(answered) + len(refused) == 100
     assert {each.code() for each in refused} <= {Code.UNAVAILABLE, Code.CANCELLED}
+
+
+async def test_a_frozen_postgres_holds_up_no_stop(tmp_path: Path) -> None:
+    """With an Emit, a stream and a cursor under way that nobody will ever finish."""
+    with running_postgres() as server:
+        dsn = server.create_migrated_database().dsn_for("harkara_event_service")
+        async with (
+            running_event_service(dsn, tmp_path, shutdown_seconds=SHUTDOWN_SECONDS) as running,
+            attached_edge(running.calls) as edge,
+        ):
+            await edge.open(1, "user_1")
+            await edge.opened(1)
+            emit = running.calls.emit()
+            stream = running.calls.emit(None).EmitStream(metadata=(("authorization", f"Bearer {ORDERS}"),))
+            await stream.write(emit_request())
+            await stream.read()
+            with frozen(server.embedded.pid):
+                stuck = emit.Emit(emit_service_pb2.EmitRequest(event=emit_request().events[0]))
+                await stream.write(emit_request())
+                await edge.open(2, "user_2")
+                await edge.open(3, "user_1", after=0, epoch=(await edge.opened(1)).epoch)
+                # The stream and the call have come that far.
+                await queued(running, 2)
+
+                running.stop.set()
+
+                async with asyncio.timeout(2 * SHUTDOWN_SECONDS):
+                    await running.serving
+            assert await stuck.code() in {Code.UNAVAILABLE, Code.CANCELLED}
+            assert await stream.code() in {Code.UNAVAILABLE, Code.CANCELLED}
 
 
 async def test_health_and_the_ops_port_say_that_it_serves(database: Database, tmp_path: Path) -> None:
@@ -176,7 +218,8 @@ async def test_a_fault_in_the_cursors_ends_the_service_and_is_not_lived_with(
         raise ZeroDivisionError
 
     async def run() -> None:
-        async with running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running:
+        dsn = database.dsn_for("harkara_event_service")
+        async with running_event_service(dsn, tmp_path, shutdown_seconds=2) as running:
             async with attached_edge(running.calls) as edge:
                 request = emit_service_pb2.EmitBatchRequest(events=emit_request().events)
                 await running.calls.emit().EmitBatch(request, timeout=SECONDS)

@@ -58,6 +58,13 @@ READER_SETTINGS: Mapping[str, str] = {
 _CUT_SECONDS = 5.0
 """How long one piece of work on a connection may take: past it the server itself is stuck or gone."""
 
+_CUT_IS_SEEN_SECONDS = 0.05
+"""After this a wait on a connection that was cut has failed. One that is cancelled before asks the server to
+cancel, and waits for its answer."""
+
+_CLOSE_SECONDS = 0.5
+"""How long reads under way may take when all is closed."""
+
 
 async def connect(dsn: str, name: str, settings: Mapping[str, str]) -> Connection:
     """Open a connection in autocommit.
@@ -137,6 +144,7 @@ class WriterConnection:
         self._changed = changed
         self._keeps_batches = keeps_batches
         self._connection: Connection | None = None
+        self._is_closing = False
         self.slot = 0
         self.batch_no: int | None = None
 
@@ -146,10 +154,13 @@ class WriterConnection:
         return self._connection is not None
 
     async def acquire(self) -> Connection:
-        """The connection; waits until there is one."""
+        """The connection; waits until there is one, and after `close_soon` for ever."""
         pause, longest = BACKOFF_SECONDS
         told = False
         while True:
+            if self._is_closing:
+                # Nothing that is cancelled here has to be waited for; a connect has.
+                await asyncio.Event().wait()
             if self._connection is not None:
                 if not self._connection.closed:
                     return self._connection
@@ -204,10 +215,12 @@ class WriterConnection:
             _log.warning("log_writer_lost", writer=self._name, error=sqlstates.told(error))
             await self.drop()
 
-    def cut(self) -> None:
-        """End the connection under whoever waits on it."""
+    async def close_soon(self) -> None:
+        """End the connection under whoever waits on it, and open none any more. `drop` lets go of it."""
+        self._is_closing = True
         if self._connection is not None:
             cut(self._connection)
+            await asyncio.sleep(_CUT_IS_SEEN_SECONDS)
 
 
 class ReadConnections:
@@ -225,6 +238,7 @@ class ReadConnections:
         self._dsn = dsn
         self._room = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
         self._is_closed = False
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -260,6 +274,7 @@ class ReadConnections:
                     )
                 except psycopg.Error as error:
                     raise LogUnavailableError(sqlstates.told(error)) from error
+                self._busy.add(connection)
                 try:
                     result = await limited(connection, work(connection))
                 except psycopg.Error as error:
@@ -271,13 +286,23 @@ class ReadConnections:
                 except BaseException:
                     await connection.close()
                     raise
+                finally:
+                    self._busy.discard(connection)
                 self._idle.append(connection)
                 return result
 
     async def close(self) -> None:
-        """Wait for what is under way, then close all."""
+        """Wait a little for what is under way, cut off what is not done by then, and close all."""
         self._is_closed = True
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+        for connection in self._busy:
+            cut(connection)
+        await asyncio.sleep(_CUT_IS_SEEN_SECONDS if self._busy else 0)
+        if self._tasks:
+            # Those that wait for their turn, or to be let in by a server that does not answer.
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
         while self._idle:
             await self._idle.pop().close()

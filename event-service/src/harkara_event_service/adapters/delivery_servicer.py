@@ -119,12 +119,15 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
                 task.result()
         finally:
             self._delivering.detach(attachment)
-            self._streams -= 1
-            if self._is_draining and not self._streams:
-                self._moved.set()
+            self._stream_ended()
             await _cancel_between_writes(tasks, writer, writing)
             self._metrics.deliveries_refused.inc(outbox.refused_count)
             _log.info("edge_detached", edge=first.edge, deliveries=outbox.delivered_count)
+
+    def _stream_ended(self) -> None:
+        self._streams -= 1
+        if self._is_draining and not self._streams:
+            self._moved.set()
 
     async def _read(
         self,

@@ -167,7 +167,7 @@ class PostgresLog:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._commit.drain(self._settings.drain_seconds)
         for connection in self._connections:
-            connection.cut()
+            await connection.close_soon()
         await self._commit.stop()
         for connection in self._connections:
             await connection.drop()
