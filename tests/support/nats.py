@@ -21,13 +21,15 @@ class NatsServer:
 
     Args:
         folder: For its files.
+        arguments: Further ones of its command line.
 
     Attributes:
         url: Where it answers; the same after it was started again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self._folder = folder
+        self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
         self._port = -1  # The server chooses.
         self.url = ""
@@ -39,6 +41,7 @@ class NatsServer:
                 Path(sysconfig.get_path("scripts"), "nats-server"),
                 *("--addr", "127.0.0.1", "--port", str(self._port), "--ports_file_dir", self._folder),
                 *("--log", self._folder / "nats.log"),
+                *self._arguments,
             ],
         )
         ports = self._folder / f"nats-server_{process.pid}.ports"
@@ -60,6 +63,14 @@ class NatsServer:
             self._process.wait()
             self._process = None
 
+    def change(self, *arguments: str) -> None:
+        """Start it with other arguments next time."""
+        self._arguments = arguments
+
+    def log(self) -> str:
+        """What it has logged."""
+        return (self._folder / "nats.log").read_text()
+
     def freeze(self) -> None:
         """SIGSTOP: it is there, and does nothing."""
         os.kill(self.pid, signal.SIGSTOP)
@@ -70,10 +81,10 @@ class NatsServer:
 
 
 @contextmanager
-def running_nats() -> Iterator[NatsServer]:
-    """A server of one's own, for tests that stop or freeze it; all others share the fixture's."""
+def running_nats(*arguments: str) -> Iterator[NatsServer]:
+    """A server of the test's own."""
     with tempfile.TemporaryDirectory(prefix="harkara-test-nats-") as folder:
-        server = NatsServer(Path(folder))
+        server = NatsServer(Path(folder), *arguments)
         server.start()
         try:
             yield server

@@ -12,9 +12,10 @@ import pytest
 from harkara_event_service.domain import hints
 from harkara_event_service.domain.batches import BatchId
 from harkara_event_service.domain.event import Announced
-from harkara_event_service.ports import BatchPage, LogUnavailableError, Topic
+from harkara_event_service.ports import BatchPage, DisconnectReason, LogUnavailableError, Topic
 from harkara_event_service.service import hearing as hearing_module
 from tests.support.cutting_proxy import Fault, cutting_proxy
+from tests.support.delivery import Disconnected
 from tests.support.events import make_event
 from tests.support.logs import append, seqs
 from tests.support.postgres import Database
@@ -300,6 +301,24 @@ async def test_a_new_life_of_the_log_is_joined_and_its_numbers_counted_anew(
         await third.emit(USER)
         await other.hearing.look()
         await other.got(1, [1, 2])
+
+
+async def test_whoever_stands_in_a_former_life_of_the_log_is_ended_and_gets_nothing_of_the_new_one(
+    replicas: tuple[Replica, Replica], database: Database
+) -> None:
+    one, other = replicas
+    await other.open(1, USER)
+    await one.emit(USER)
+    await other.got(1, [1])
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute("UPDATE log_epoch SET epoch = 'new life'")
+    await one.hearing.look()
+    await one.emit(USER)
+
+    await other.hearing.look()
+
+    assert other.outbox.items[-1] == Disconnected(1, 1, DisconnectReason.RESUME_LOST)
+    assert other.outbox.seqs_of(1) == [1]
 
 
 async def test_garbage_on_the_backplane_is_counted_and_does_no_harm(

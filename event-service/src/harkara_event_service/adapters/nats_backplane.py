@@ -108,7 +108,7 @@ class NatsBackplane:
                 await self._live()
             except (OSError, NatsError, TimeoutError) as error:
                 if not self._was_told:
-                    _log.warning("backplane_away", error=type(error).__name__)
+                    _log.warning("backplane_away", error=str(error) or type(error).__name__)
                     self._was_told = True
             except Exception:  # noqa: BLE001 - whatever it is, the next life may do better.
                 _log.exception("backplane_failed")

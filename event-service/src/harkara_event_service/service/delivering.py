@@ -386,7 +386,11 @@ class Delivering:
         """Notice a new life of the log even while nobody opens a session."""
         while True:
             await asyncio.sleep(EPOCH_SECONDS)
-            await self._heads(())
+            await self.notice_epoch()
+
+    async def notice_epoch(self) -> None:
+        """Look whether the log began a new life; then whoever stands in the former one is ended."""
+        await self._heads(())
 
     async def _tell_advanced(self) -> None:
         while True:

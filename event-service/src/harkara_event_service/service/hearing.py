@@ -126,6 +126,8 @@ class Hearing:
         while not is_all:
             if self._heard is None:
                 self._begin(*await self._log.highest_batches())
+                # Before heads of this life are held against those of a former one.
+                await self._delivering.notice_epoch()
             elif not self._must_compare:
                 is_all = await self._read(self._heard)
             if self._must_compare:
