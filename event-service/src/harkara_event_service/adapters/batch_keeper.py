@@ -12,7 +12,7 @@ import psycopg
 import structlog
 
 from harkara_event_service.adapters import log_statements, sqlstates
-from harkara_event_service.adapters.connections import WRITER_SETTINGS, connect
+from harkara_event_service.adapters.connections import WRITER_SETTINGS, connect, limited
 from harkara_event_service.adapters.log_metrics import LogMetrics
 
 _log = structlog.get_logger()
@@ -23,7 +23,7 @@ KEPT_SECONDS = 600.0
 ROUND_SECONDS = 60.0
 _ROWS_AT_ONCE = 5_000
 # A first round after a long time without replicas has much to walk over.
-_SETTINGS = {**WRITER_SETTINGS, "statement_timeout": "10s"}
+_SETTINGS = {**WRITER_SETTINGS, "statement_timeout": "4s"}
 
 
 class BatchKeeper:
@@ -59,5 +59,6 @@ class BatchKeeper:
             cursor = psycopg.AsyncRawCursor(connection)
             dropped = _ROWS_AT_ONCE
             while dropped == _ROWS_AT_ONCE:
-                await cursor.execute(log_statements.DROP_BATCHES, (KEPT_SECONDS, _ROWS_AT_ONCE))
+                statement = cursor.execute(log_statements.DROP_BATCHES, (KEPT_SECONDS, _ROWS_AT_ONCE))
+                await limited(connection, statement)
                 dropped = cursor.rowcount
