@@ -60,6 +60,8 @@ class AttachedEdge:
         types: Sequence[str] = ("*",),
         resume: pb.Resume | None = None,
         paused: bool = False,
+        device_id: str = "",
+        from_device: bool = False,
     ) -> None:
         """Send one Open."""
         await self.send(
@@ -72,6 +74,8 @@ class AttachedEdge:
                 types=types,
                 resume=resume,
                 paused=paused,
+                device_id=device_id,
+                from_device=from_device,
             )
         )
 
@@ -178,6 +182,8 @@ def open_command(
     types: Sequence[str] = ("*",),
     resume: pb.Resume | None = None,
     paused: bool = False,
+    device_id: str = "",
+    from_device: bool = False,
 ) -> pb.AttachCommand:
     """An Open."""
     command = pb.Open(
@@ -188,6 +194,8 @@ def open_command(
         types=types,
         resume=resume,
         paused=paused,
+        device_id=device_id,
+        from_device=from_device,
     )
     if after is not None:
         command.after_seq = after
@@ -207,6 +215,11 @@ def subscribe_command(session: int, types: Sequence[str], change: int) -> pb.Att
 def unsubscribe_command(session: int, types: Sequence[str], change: int) -> pb.AttachCommand:
     """An Unsubscribe."""
     return pb.AttachCommand(unsubscribe=pb.Unsubscribe(session=session, types=types, change=change))
+
+
+def ack_command(session: int, seq: int) -> pb.AttachCommand:
+    """An Ack."""
+    return pb.AttachCommand(ack=pb.Ack(session=session, seq=seq))
 
 
 def written_command(session: int, seq: int) -> pb.AttachCommand:

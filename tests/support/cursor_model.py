@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from harkara_event_service.adapters.memory_devices import MemoryDevices
 from harkara_event_service.domain.cursor import EVERYTHING, Attachment, ResumePoint, Session, State
 from harkara_event_service.domain.event import Announced, NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
-from harkara_event_service.service import READS_AT_ONCE, Delivering, OpenRequest
+from harkara_event_service.service import READS_AT_ONCE, Delivering, Devices, OpenRequest
 from tests.support.delivery import Advanced, Delivered, Disconnected, Item, Opened, RecordedOutbox, Subscribed
 from tests.support.registry_desk import unpacked
 from tests.support.told_log import EPOCH, LARGE, SMALL, Asked, LoopWithoutWaiting, ToldLog
@@ -290,7 +291,9 @@ class Model:
         self.registry = Registry(
             max_sessions_per_user=MAX_SESSIONS, size_of_catalogue=17, collapse_seconds=COLLAPSE_SECONDS
         )
-        self.delivering = Delivering(self.log, self.registry, self.now)
+        self.delivering = Delivering(
+            self.log, self.registry, self.now, Devices(MemoryDevices(EPOCH), self.now)
+        )
         self.ephemeral: list[Kind] = []
         self.unheard: dict[str, list[NumberedEvent]] = {}
         self.lost_hints: set[str] = set()

@@ -24,11 +24,12 @@ from harkara_event_service import wiring
 from harkara_event_service.adapters.credentials import AuthServiceCredentials, utc_now
 from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
 from harkara_event_service.adapters.emit_servicer import EmitServicer
+from harkara_event_service.adapters.memory_devices import MemoryDevices
 from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import Caller, Committed, EventLog
-from harkara_event_service.service import Delivering, Emitting
+from harkara_event_service.service import Delivering, Devices, Emitting
 from harkara_event_service.settings import Settings
 from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
@@ -214,7 +215,7 @@ async def assembled_event_service(
             delivering.announce(map(announced, events))
 
         log = make_log(committed)
-        delivering = Delivering(log, registry, utc_now)
+        delivering = Delivering(log, registry, utc_now, Devices(MemoryDevices(), utc_now))
         running = asyncio.create_task(delivering.run())
         stack.push_async_callback(_end, running)
         stack.push_async_callback(delivering.close_all)

@@ -10,13 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from harkara_event_service.adapters.credentials import utc_now
 from harkara_event_service.adapters.local_backplane import LocalBackplane, LocalHub
+from harkara_event_service.adapters.memory_devices import MemoryDevices
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
 from harkara_event_service.domain.batches import BatchId
 from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.metrics import BackplaneMetrics
 from harkara_event_service.ports import Backplane, Topic
-from harkara_event_service.service import Delivering, Hearing, OpenRequest
+from harkara_event_service.service import Delivering, Devices, Hearing, OpenRequest
 from tests.support.delivery import Opened, RecordedOutbox
 from tests.support.events import MovableClock, make_event
 from tests.support.logs import append, seqs
@@ -67,7 +68,7 @@ class Replica:
             batched=self._batched,
         )
         registry = Registry(max_sessions_per_user=20, size_of_catalogue=17)
-        self.delivering = Delivering(self.log, registry, utc_now)
+        self.delivering = Delivering(self.log, registry, utc_now, Devices(MemoryDevices(), utc_now))
         self.hearing = Hearing(self.log, backplane, self.delivering, metrics)
         self.outbox = RecordedOutbox()
         self._edge = self.delivering.attach("edge-1", self.outbox)

@@ -29,6 +29,11 @@ class Metrics:
             "Live events left to the log because an edge's queue was full.",
             registry=registry,
         )
+        self.acknowledgements = Gauge(
+            "harkara_event_service_acknowledgements_waiting",
+            "Devices whose acknowledgement is not written yet; they are written every 5 seconds.",
+            registry=registry,
+        )
         self.sessions = Gauge(
             "harkara_event_service_sessions", "Open sessions over all attached edges.", registry=registry
         )

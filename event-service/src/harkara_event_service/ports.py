@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
 from harkara_event_service.domain.acceptance import Emitter
+from harkara_event_service.domain.acknowledgements import Acknowledged
 from harkara_event_service.domain.batches import BatchId, CommitBatch
+from harkara_event_service.domain.cursor import Device, ResumePoint
 from harkara_event_service.domain.event import Event, NumberedEvent
 
 
@@ -316,6 +318,37 @@ class BatchLog(Protocol):
 
 class ReplicatedLog(EventLog, BatchLog, Protocol):
     """An event log that keeps batches."""
+
+
+class DeviceCursors(Protocol):
+    """Up to where each device has acknowledged its user's stream.
+
+    `tests/contract/device_cursors` holds implementations to what is said here.
+    """
+
+    async def read(self, devices: Collection[Device]) -> Mapping[Device, ResumePoint]:
+        """Where these devices stand; one that is not known is left out.
+
+        Raises:
+            LogUnavailableError: it cannot be read now.
+        """
+        ...
+
+    async def write(self, epoch: str, acknowledged: Sequence[Acknowledged]) -> None:
+        """Note where devices stand.
+
+        A place is never lowered within one life of the log; the place of a new life replaces that of an
+        old one. Nothing is noted of a life that is not the log's any more. Of each user the `MAX_DEVICES`
+        that acknowledged last are kept. Done twice it is done once.
+
+        Args:
+            epoch: the life of the log that they belong to.
+            acknowledged: at most 1,000, by device, each once; of one user at most `MAX_DEVICES`.
+
+        Raises:
+            LogUnavailableError: it cannot be written now, or may not have been.
+        """
+        ...
 
 
 class Topic(Enum):

@@ -20,6 +20,7 @@ from harkara_event_service.adapters.credentials import AuthServiceCredentials, u
 from harkara_event_service.adapters.delivery_servicer import DeliveryServicer
 from harkara_event_service.adapters.emit_servicer import EmitServicer
 from harkara_event_service.adapters.nats_backplane import NatsBackplane
+from harkara_event_service.adapters.postgres_devices import PostgresDevices
 from harkara_event_service.adapters.postgres_log import PostgresLog, PostgresLogSettings
 from harkara_event_service.domain.batches import BatchId
 from harkara_event_service.domain.event import NumberedEvent, announced
@@ -32,7 +33,7 @@ from harkara_event_service.ports import (
     Credentials,
     CredentialsUnavailableError,
 )
-from harkara_event_service.service import Delivering, Emitting, Hearing
+from harkara_event_service.service import Delivering, Devices, Emitting, Hearing
 from harkara_event_service.settings import Settings
 from harkara_schema.errors import SchemaError
 from harkara_servicekit import grpc_server
@@ -130,14 +131,7 @@ async def serve(
     metrics = Metrics(metrics_registry)
     catalogue = _catalogue(settings)
     credential = Credential(settings.credential_file)
-    registry = Registry(
-        max_sessions_per_user=settings.max_connections_per_user,
-        size_of_catalogue=len(catalogue.types),
-        collapse_seconds=settings.collapse_ms / 1000,
-    )
-    metrics.sessions.set_function(lambda: registry.session_count)
-
-    core = _core(settings, registry, metrics_registry)
+    core = _core(settings, len(catalogue.types), metrics, metrics_registry)
     log, delivering = core.log, core.delivering
     stopping = False
 
@@ -159,6 +153,7 @@ async def serve(
             stack.push_async_callback(core.backplane.close)
         await _open(log)
         stack.push_async_callback(log.close)
+        stack.push_async_callback(_close_devices, core)
         credentials = AuthServiceCredentials(auth, credential, catalogue, time.time)
         running = _in_background(stack, _run(core, credentials))
         stack.push_async_callback(delivering.close_all)
@@ -208,12 +203,16 @@ class _Core:
     """The log, those who bring its events to the edges, and what joins them to other replicas, if any."""
 
     log: PostgresLog
+    devices: Devices
+    device_cursors: PostgresDevices
     delivering: Delivering
     hearing: Hearing | None
     backplane: NatsBackplane | None
 
 
-def _core(settings: Settings, registry: Registry, metrics_registry: CollectorRegistry) -> _Core:
+def _core(
+    settings: Settings, size_of_catalogue: int, metrics: Metrics, metrics_registry: CollectorRegistry
+) -> _Core:
     def committed(events: Sequence[NumberedEvent]) -> None:
         delivering.announce(map(announced, events))
 
@@ -234,14 +233,23 @@ def _core(settings: Settings, registry: Registry, metrics_registry: CollectorReg
         ),
         batched=batched if servers else None,
     )
-    delivering = Delivering(log, registry, utc_now)
+    device_cursors = PostgresDevices(settings.postgres_dsn.get_secret_value())
+    devices = Devices(device_cursors, utc_now)
+    registry = Registry(
+        max_sessions_per_user=settings.max_connections_per_user,
+        size_of_catalogue=size_of_catalogue,
+        collapse_seconds=settings.collapse_ms / 1000,
+    )
+    delivering = Delivering(log, registry, utc_now, devices)
+    metrics.sessions.set_function(lambda: registry.session_count)
+    metrics.acknowledgements.set_function(lambda: devices.waiting)
     hearing: Hearing | None = None
     backplane: NatsBackplane | None = None
     if servers:
-        metrics = BackplaneMetrics(metrics_registry)
-        backplane = NatsBackplane(servers, metrics)
-        hearing = Hearing(log, backplane, delivering, metrics)
-    return _Core(log, delivering, hearing, backplane)
+        backplane_metrics = BackplaneMetrics(metrics_registry)
+        backplane = NatsBackplane(servers, backplane_metrics)
+        hearing = Hearing(log, backplane, delivering, backplane_metrics)
+    return _Core(log, devices, device_cursors, delivering, hearing, backplane)
 
 
 def _catalogue(settings: Settings) -> Catalogue:
@@ -249,6 +257,11 @@ def _catalogue(settings: Settings) -> Catalogue:
         return load_catalogue(settings.catalogue_file)
     except CatalogueFileError as error:
         raise SettingsError(str(error)) from None
+
+
+async def _close_devices(core: _Core) -> None:
+    await core.devices.close()
+    await core.device_cursors.close()
 
 
 async def _open(log: PostgresLog) -> None:
@@ -261,6 +274,7 @@ async def _open(log: PostgresLog) -> None:
 async def _run(core: _Core, credentials: AuthServiceCredentials) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(core.delivering.run())
+        group.create_task(core.devices.run())
         group.create_task(credentials.keep_fresh())
         if core.hearing is not None:
             group.create_task(core.hearing.run())

@@ -261,13 +261,12 @@ async def test_a_client_that_vanishes_takes_its_cursor_along(edge: Edge, stream:
     assert (await stream.expect("close")).session == session
 
 
-async def test_acks_are_forwarded_and_never_beyond_what_was_written(edge: Edge, stream: Attached) -> None:
+async def test_acks_of_no_device_are_taken_and_told_to_nobody(edge: Edge, stream: Attached) -> None:
     client, session = await edge.sign_in_by_hand(stream, seq=3)
     await stream.send(delivery(session, 4))
     await client.event()
-    await client.send({"type": "ack", "seq": 99})
-    assert (await stream.expect("ack")).seq == 4
-    assert await client.heartbeat(ack=2)
+    await client.send({"type": "ack", "seq": 4})
+    assert await client.heartbeat(ack=4)
     assert stream.pending() == 0
 
 
@@ -281,3 +280,56 @@ async def test_many_clients_at_once_all_come_in(edge: Edge, events: TinyEventSer
     for number in range(100):
         await events.emit(f"user_{number}")
     assert [await client.seqs(1) for client in clients] == [[1]] * 100
+
+
+# Devices.
+
+
+async def test_a_device_resumes_without_a_position_and_its_acknowledgements_are_told(
+    edge: Edge, stream: Attached
+) -> None:
+    client = await edge.open()
+    fields = {"device_id": "phone-1", "resume": {"events": ["order_created"]}}
+    await client.send({"type": "auth", "token": edge.auth.add("user_1"), **fields})
+    open_ = await stream.expect("open")
+    assert (open_.device_id, open_.from_device, open_.HasField("resume")) == ("phone-1", True, False)
+    await stream.send(opened(open_.session, open_.generation, 7, recovered=True))
+    answer = await client.expect("authenticated")
+    assert (answer["seq"], answer["recovered"]) == (7, True)
+
+    await stream.send(delivery(open_.session, 8), delivery(open_.session, 9))
+    assert await client.seqs(2) == [8, 9]
+    await client.send({"type": "ack", "seq": 8})
+    ack = await stream.expect("ack")
+    assert (ack.session, ack.seq) == (open_.session, 8)
+    await client.heartbeat(ack=99)
+    assert (await stream.expect("ack")).seq == 9
+
+
+async def test_a_faulty_device_refuses_no_auth(edge: Edge, stream: Attached) -> None:
+    client = await edge.open()
+    fields = {"device_id": {"not": "a name"}, "resume": {"events": ["order_created"]}}
+    await client.send({"type": "auth", "token": edge.auth.add("user_1"), **fields})
+    open_ = await stream.expect("open")
+    assert (open_.device_id, open_.from_device) == ("", False)
+    await stream.send(opened(open_.session, open_.generation, 7))
+
+    answer = await client.expect("authenticated")
+    assert (answer["seq"], answer["recovered"]) == (7, False)
+
+
+# Events without a number.
+
+
+async def test_an_event_without_a_number_comes_in_its_place_and_moves_no_position(
+    edge: Edge, stream: Attached
+) -> None:
+    client, session = await edge.sign_in_by_hand(stream)
+    passing = b'{"event_type":"order_created","data":{}}'
+    for seq in (1, 2):
+        await stream.send(delivery(session, seq), delivery(session, 0, passing))
+
+    events = [await client.event() for _ in range(4)]
+
+    assert [event.get("seq") for event in events] == [1, None, 2, None]
+    assert (await client.heartbeat())["seq"] == 2

@@ -165,6 +165,63 @@ def test_a_resume_opens_the_cursor_there_with_its_types() -> None:
     assert (answer["seq"], answer["recovered"]) == (5, True)
 
 
+@pytest.mark.parametrize("resume", [{"events": ["a"]}, {"events": ["a"], "seq": None, "epoch": "e"}])
+def test_a_resume_without_seq_goes_on_where_the_device_is(resume: object) -> None:
+    session = connected()
+    session.receive(text("auth", token="t", device_id="phone-1_A", resume=resume), START)
+
+    assert verify(session) == [
+        OpenCursor(1, None, "", ("a",), None, paused=False, device_id="phone-1_A", from_device=True)
+    ]
+    (answer,) = said(session.opened(generation=1, epoch="e", seq=7, recovered=True, at=START))
+    assert (answer["seq"], answer["recovered"]) == (7, True)
+
+
+def test_a_resume_with_seq_goes_on_there_whatever_the_device() -> None:
+    session = connected()
+    resume = {"epoch": "e", "seq": 5, "events": ["a"]}
+    session.receive(text("auth", token="t", device_id="phone", resume=resume), START)
+
+    assert verify(session) == [
+        OpenCursor(1, None, "", ("a",), Resume("e", 5), paused=False, device_id="phone")
+    ]
+
+
+def test_a_faulty_seq_is_not_the_devices_place() -> None:
+    session = connected()
+    session.receive(text("auth", token="t", device_id="phone", resume={"epoch": "e", "seq": "5"}), START)
+
+    assert verify(session) == [OpenCursor(1, None, "", (), None, paused=False, device_id="phone")]
+
+
+def test_a_device_without_resume_goes_on_nowhere() -> None:
+    session = connected()
+    session.receive(text("auth", token="t", device_id="phone"), START)
+
+    assert verify(session) == [OpenCursor(1, None, "", (), None, paused=False, device_id="phone")]
+    (answer,) = said(session.opened(generation=1, epoch="e", seq=7, recovered=False, at=START))
+    assert "recovered" not in answer
+
+
+@pytest.mark.parametrize("device_id", ["", "a b", "ü", "x" * 65, "phone\n", 7, [], {"a": 1}, True, None])
+def test_a_faulty_device_is_none_and_a_resume_that_needs_it_is_not_recovered(device_id: object) -> None:
+    session = connected()
+    session.receive(text("auth", token="t", device_id=device_id, resume={"events": ["a"]}), START)
+
+    assert verify(session) == [OpenCursor(1, None, "", ("a",), None, paused=False)]
+    (answer,) = said(session.opened(generation=1, epoch="e", seq=7, recovered=False, at=START))
+    assert answer["recovered"] is False
+
+
+def test_a_session_that_waits_for_its_first_cursor_asks_the_next_stream_for_the_devices_place() -> None:
+    session = opening(device_id="phone", resume={"events": ["a"]})
+    session.detached()
+
+    (again,) = session.attach()
+    assert isinstance(again, OpenCursor)
+    assert again.from_device
+
+
 def test_unknown_types_in_a_resume_bring_one_error_and_the_known_ones_are_subscribed() -> None:
     session = opening(resume={"epoch": "e", "seq": 5, "events": ["x", "a", "y", "x"]})
     effects = session.opened(generation=1, epoch="e", seq=5, recovered=True, at=START)

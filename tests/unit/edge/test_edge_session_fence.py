@@ -152,16 +152,42 @@ def test_a_position_rises_past_events_of_other_types() -> None:
 
 
 def test_what_is_acknowledged_is_forwarded_once_and_never_beyond_what_was_written() -> None:
-    session = opened(seq=10)
+    session = opened(seq=10, device_id="phone")
     assert session.receive(text("ack", seq=7), START) == [Acknowledge(7)]
     assert session.receive(text("ack", seq=7), START) == []
     assert session.receive(text("ack", seq=5), START) == []
     assert asked(session.receive(text("heartbeat", ack=99), START)) == [Acknowledge(10)]
 
 
-def test_an_ack_while_the_event_service_is_away_counts_the_next_time() -> None:
-    session = opened(seq=10)
+@pytest.mark.parametrize("device_id", [None, "", "a b", "x" * 65, 7])
+def test_without_a_device_an_ack_is_taken_and_nobody_is_told(device_id: object) -> None:
+    session = opened(seq=10, device_id=device_id)
+
+    assert session.receive(text("ack", seq=7), START) == []
+    assert asked(session.receive(text("heartbeat", ack=7), START)) == []
+
+
+def test_an_ack_while_the_event_service_is_away_is_told_when_it_is_back() -> None:
+    session = opened(seq=10, device_id="phone")
     session.detached()
     assert session.receive(text("ack", seq=7), START) == []
+
     session.attach()
-    assert session.receive(text("ack", seq=7), START) == [Acknowledge(7)]
+    assert asked(reopened(session)) == [Acknowledge(7)]
+
+
+def test_what_was_told_on_a_lost_stream_is_told_again() -> None:
+    """An event-service that was killed had not written it yet."""
+    session = opened(seq=10, device_id="phone")
+    session.receive(text("ack", seq=7), START)
+    session.detached()
+
+    session.attach()
+    assert asked(reopened(session)) == [Acknowledge(7)]
+
+
+def test_every_cursor_of_a_session_names_its_device() -> None:
+    session = opened(seq=10, device_id="phone")
+    session.detached()
+
+    assert session.attach() == [OpenCursor(2, 10, "e", (), None, paused=False, device_id="phone")]

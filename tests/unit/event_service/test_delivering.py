@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from harkara_event_service.adapters.memory_devices import MemoryDevices
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.cursor import Attachment, ResumePoint
 from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
 from harkara_event_service.ports import DisconnectReason, LogUnavailableError
-from harkara_event_service.service import READ_EVENTS, READ_USERS, Delivering, OpenRequest
+from harkara_event_service.service import READ_EVENTS, READ_USERS, Delivering, Devices, OpenRequest
 from harkara_event_service.service import delivering as delivering_module
 from tests.support.delivery import (
     Advanced,
@@ -37,7 +38,12 @@ class Replica:
         self.memory = MemoryLog(self._committed, clock=lambda: datetime.now(UTC))
         self.log = SteppedLog(self.memory)
         self.registry = Registry(max_sessions_per_user=2, size_of_catalogue=17)
-        self.delivering = Delivering(self.log, self.registry, lambda: datetime.now(UTC))
+        self.delivering = Delivering(
+            self.log,
+            self.registry,
+            lambda: datetime.now(UTC),
+            Devices(MemoryDevices(), lambda: datetime.now(UTC)),
+        )
         self.outbox = RecordedOutbox(capacity, lambda: self.delivering.has_room(self.edge))
         self.edge: Attachment = self.delivering.attach("edge-1", self.outbox)
 

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from harkara_event_service.adapters.memory_devices import MemoryDevices
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.domain.event import NumberedEvent, announced
 from harkara_event_service.domain.registry import Registry
-from harkara_event_service.service import Delivering, OpenRequest
+from harkara_event_service.service import Delivering, Devices, OpenRequest
 from tests.support.delivery import Opened, RecordedOutbox
 from tests.support.events import MovableClock, make_event
 from tests.support.waiting import wait_until_async
@@ -24,7 +25,7 @@ class Replica:
         self.clock = MovableClock()
         self.log = MemoryLog(self._committed, clock=self.clock)
         registry = Registry(max_sessions_per_user=2, size_of_catalogue=17, collapse_seconds=collapse_seconds)
-        self.delivering = Delivering(self.log, registry, self.clock)
+        self.delivering = Delivering(self.log, registry, self.clock, Devices(MemoryDevices(), self.clock))
         self.outbox = RecordedOutbox(3, lambda: self.delivering.has_room(self.edge))
         self.edge = self.delivering.attach("edge-1", self.outbox)
 

@@ -83,7 +83,7 @@ class AttachStream:
 
     def open(self, session: int, user_id: str, command: OpenCursor) -> None:
         """Start a session's cursor."""
-        item = self._command(sum(map(len, command.types)) + 4 * len(command.types) + 256)
+        item = self._command(sum(map(len, command.types)) + 4 * len(command.types) + 384)
         if item is None:
             return
         open_ = item.open
@@ -99,6 +99,9 @@ class AttachStream:
             open_.resume.seq = command.resume.seq
         if command.paused:
             open_.paused = True
+        if command.device_id:
+            open_.device_id = command.device_id
+            open_.from_device = command.from_device
 
     def change(self, session: int, command: AddTypes | RemoveTypes) -> None:
         """Change what a cursor selects."""

@@ -92,6 +92,9 @@ class OpenCursor:
         types: What is subscribed.
         resume: Where the client wants to go on from; only before the first cursor stood.
         paused: Whether it is to stand still.
+        device_id: Whose acknowledgements the session's are; empty for nobody's.
+        from_device: Whether to go on after what the device last acknowledged; only before the first
+            cursor stood.
     """
 
     generation: int
@@ -100,6 +103,8 @@ class OpenCursor:
     types: tuple[str, ...]
     resume: Resume | None
     paused: bool
+    device_id: str = ""
+    from_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)

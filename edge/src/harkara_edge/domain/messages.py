@@ -6,8 +6,9 @@ string, a missing or unknown `type`, a missing field, a field of the wrong type.
 protocol does not know are ignored. An optional field may be null: a browser without a stored token
 sends null.
 
-`resume` alone is read leniently, since no fault in it refuses the `auth` (docs/protocol.md): it keeps
-the shape of whatever JSON it is until `read_resume`.
+`resume` and `device_id` alone are read leniently, since no fault in them refuses the `auth`
+(docs/protocol.md): they keep the shape of whatever JSON they are until `read_resume` and
+`read_device_id`.
 
 What does not belong here: whether a message may come now, and what it does (`session`).
 """
@@ -26,6 +27,7 @@ from harkara_edge.domain.errors import BadMessageError
 MAX_DEPTH: Final = 32
 MAX_SEQ: Final = 2**63 - 1
 MAX_EPOCH_LENGTH: Final = 128
+_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 
@@ -36,7 +38,7 @@ class Auth(msgspec.Struct, tag_field="type", tag="auth", frozen=True):
     token: str | None = None
     user_id: str | None = None
     user_role: str | None = None
-    device_id: str | None = None
+    device_id: Any = None
     resume: Any = None
 
 
@@ -142,3 +144,24 @@ def read_resume(value: object) -> tuple[Resume | None, list[str]]:
     if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq <= MAX_SEQ:
         return None, events
     return Resume(epoch, seq), events
+
+
+def names_no_position(value: object) -> bool:
+    """Return whether a `resume` leaves it to the device where to go on from: it has no `seq`.
+
+    Args:
+        value: Whatever JSON stood in `resume`.
+    """
+    return isinstance(value, dict) and value.get("seq") is None
+
+
+def read_device_id(value: object) -> str:
+    """Read a device's name for itself.
+
+    Args:
+        value: Whatever JSON stood in `device_id`.
+
+    Returns:
+        It; empty where there is none, or a faulty one.
+    """
+    return value if isinstance(value, str) and _DEVICE_ID.match(value) else ""

@@ -35,12 +35,12 @@ from harkara_edge.domain.commands import (
     Principal,
     RemoveTypes,
     Reply,
-    Resume,
     RevocationReason,
     Verify,
 )
 from harkara_edge.domain.errors import BadMessageError, IllegalMoveError
 from harkara_edge.domain.limits import MAX_TOKEN_BYTES, MAX_UNANSWERED, Limits, SlidingCount
+from harkara_edge.domain.returning import Return, read_return
 from harkara_edge.domain.states import Move, State, after
 from harkara_edge.domain.subscription import Subscription, Types
 
@@ -81,13 +81,12 @@ class Session:
         "_acked",
         "_bad_times",
         "_connection_id",
+        "_device_id",
         "_epoch",
         "_expires_at",
         "_held",
         "_rate",
-        "_refused_types",
-        "_resume",
-        "_resume_asked",
+        "_return",
         "_rules",
         "_since",
         "_verifying",
@@ -130,9 +129,8 @@ class Session:
         self._verifying = False
         self._wanted_id: str | None = None
         self._wanted_role: str | None = None
-        self._resume: Resume | None = None
-        self._resume_asked = False
-        self._refused_types: tuple[str, ...] = ()
+        self._return: Return | None = None
+        self._device_id = ""
         self._connection_id = ""
         self._epoch = ""
         self._expires_at = 0.0
@@ -220,21 +218,21 @@ class Session:
         self._move(Move.AUTH)
         self._verifying = True
         self._wanted_id, self._wanted_role = message.user_id, message.user_role
-        if first and message.resume is not None:
-            self._resume_asked = True
-            self._resume, asked = messages.read_resume(message.resume)
-            asked = list(dict.fromkeys(asked))
-            known = [name for name in asked if self._is_known(name)]
-            self.subscription.types = tuple(known[: self._rules.limits.max_subscriptions])
-            self._refused_types = tuple(name for name in asked if name not in self.subscription.types)
+        if first:
+            self._device_id = messages.read_device_id(message.device_id)
+            if message.resume is not None:
+                most = self._rules.limits.max_subscriptions
+                self._return = read_return(message.resume, self._device_id, self._is_known, most)
+                self.subscription.types = self._return.types
         return [Verify(token)]
 
     def _acknowledge(self, seq: int) -> list[Effect]:
         seq = min(seq, self.position)
-        if seq <= self._acked or not self.attached:
+        if not self._device_id or seq <= self._acked:
             return []
         self._acked = seq
-        return [Acknowledge(seq)]
+        # Without a stream it is told when the next cursor stands.
+        return [Acknowledge(seq)] if self.attached else []
 
     def _subscribe(self, events: list[str]) -> list[Effect]:
         unknown = [name for name in dict.fromkeys(events) if not self._is_known(name)]
@@ -338,6 +336,7 @@ class Session:
         """Start the cursor on the Attach stream of now. Only where `wants_cursor`."""
         self._move(Move.ATTACHED)
         first = self.state is State.OPENING
+        back = self._return if first else None
         self.attached = True
         self.generation += 1
         return [
@@ -346,8 +345,10 @@ class Session:
                 after_seq=None if first else self.position,
                 epoch="" if first else self._epoch,
                 types=self.subscription.carry(),
-                resume=self._resume if first else None,
+                resume=back.point if back else None,
                 paused=self.state is State.PAUSED,
+                device_id=self._device_id,
+                from_device=back.from_device if back else False,
             )
         ]
 
@@ -372,11 +373,10 @@ class Session:
             self._move(Move.OPENED)
             self.position = seq
             self._epoch = epoch
-            effects: list[Effect] = [
-                Reply(self._authenticated(recovered=recovered if self._resume_asked else None))
-            ]
-            effects += self._resume_errors()
-            self._resume, self._refused_types = None, ()
+            back, self._return = self._return, None
+            effects: list[Effect] = [Reply(self._authenticated(recovered=recovered if back else None))]
+            if back:
+                effects += [Reply(fault) for fault in back.faults()]
             return effects + self._release(at)
         if seq != self.position or epoch != self._epoch:
             # Not where it was asked to start: whatever lies between would be missing or come twice.
@@ -385,17 +385,10 @@ class Session:
         self._move(Move.OPENED)
         held = self.holding
         effects = _updates(self.subscription.carried())
+        if self._acked:
+            # The former stream may have been lost with what it was told, or there was none.
+            effects.append(Acknowledge(self._acked))
         return effects + self._release(at) if held else effects
-
-    def _resume_errors(self) -> list[Effect]:
-        unknown = [name for name in self._refused_types if not self._is_known(name)]
-        beyond = [name for name in self._refused_types if self._is_known(name)]
-        found: list[Effect] = []
-        if unknown:
-            found.append(Reply(replies.error(errors.UNKNOWN_EVENT_TYPE, unknown)))
-        if beyond:
-            found.append(Reply(replies.error(errors.TOO_MANY_SUBSCRIPTIONS, beyond)))
-        return found
 
     def types_changed(self, change: int, at: Moment) -> list[Effect]:
         """Take that a change of the subscription is in force.

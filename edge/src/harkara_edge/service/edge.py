@@ -198,10 +198,11 @@ class EdgeService:
             return
         self._delivered += 1
         frame = text_frame(event)
-        if client.blocked or seq <= client.position:
+        if client.blocked or 0 < seq <= client.position:
             self._deliver_one_by_one(client, (seq,), (frame,))
             return
-        client.position = seq
+        if seq:
+            client.position = seq
         client.sent += len(frame)
         before = client.gathered
         if before is None:
@@ -231,7 +232,7 @@ class EdgeService:
             frames = [text_frame(event) for event in events]
             data = b"".join(frames)
         first, last, size = seqs[0], seqs[-1], len(data)
-        plain = size <= LARGE_RUN_BYTES and first > 0 and (count == 1 or all(map(lt, seqs, seqs[1:])))
+        plain = size <= LARGE_RUN_BYTES and (count == 1 or (first > 0 and all(map(lt, seqs, seqs[1:]))))
         live, gathered = self._live, self._gathered
         numbers: Sequence[int] = unpack(f"<{len(sessions) // 4}I", sessions)
         missing = 0
@@ -239,10 +240,11 @@ class EdgeService:
             client = live.get(number)
             if client is None:
                 missing += 1
-            elif not plain or first <= client.position or client.blocked:
+            elif not plain or 0 < first <= client.position or client.blocked:
                 self._deliver_one_by_one(client, seqs, frames)
             else:
-                client.position = last
+                if last:
+                    client.position = last
                 client.sent += size
                 before = client.gathered
                 if before is not None:

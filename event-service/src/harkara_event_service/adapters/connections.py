@@ -224,7 +224,7 @@ class WriterConnection:
 
 
 class ReadConnections:
-    """Connections for reads: opened as they are needed, kept, and never more than `size`.
+    """Connections that many share: opened as they are needed, kept, and never more than `size`.
 
     Not psycopg's pool: after an outage that one connects again only after pauses that have doubled to
     minutes. Here whoever reads tries, and learns at once.
@@ -232,10 +232,21 @@ class ReadConnections:
     Args:
         dsn: a libpq URL.
         size: how many at most.
+        name: what the server's views call them.
+        settings: of their sessions.
     """
 
-    def __init__(self, dsn: str, size: int) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        size: int,
+        *,
+        name: str = "harkara-log-reader",
+        settings: Mapping[str, str] = READER_SETTINGS,
+    ) -> None:
         self._dsn = dsn
+        self._name = name
+        self._settings = settings
         self._room = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
@@ -268,9 +279,7 @@ class ReadConnections:
                 was_idle = bool(self._idle)
                 try:
                     connection = (
-                        self._idle.pop()
-                        if was_idle
-                        else await connect(self._dsn, "harkara-log-reader", READER_SETTINGS)
+                        self._idle.pop() if was_idle else await connect(self._dsn, self._name, self._settings)
                     )
                 except psycopg.Error as error:
                     raise LogUnavailableError(sqlstates.told(error)) from error

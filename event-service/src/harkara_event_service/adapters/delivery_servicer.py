@@ -18,7 +18,7 @@ from grpc import aio
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1 import delivery_service_pb2_grpc as pb_grpc
 from harkara_event_service.adapters.attach_outbox import AttachOutbox
-from harkara_event_service.domain.acceptance import USER_ID
+from harkara_event_service.domain.acceptance import DEVICE_ID, USER_ID
 from harkara_event_service.domain.cursor import Attachment, ResumePoint
 from harkara_event_service.metrics import Metrics
 from harkara_event_service.ports import Caller
@@ -169,8 +169,7 @@ class DeliveryServicer(pb_grpc.DeliveryServiceServicer):
             elif kind == "close":
                 delivering.close(attachment, command.close.session)
             elif kind == "ack":
-                # Devices' cursors come with the failover work; until then an ack is taken and dropped.
-                pass
+                delivering.acknowledge(attachment, command.ack.session, command.ack.seq)
             else:
                 raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "commands: one says nothing")
         if opens:
@@ -285,6 +284,8 @@ def _open_request(command: pb.Open) -> OpenRequest:
         raise StatusError(
             grpc.StatusCode.INVALID_ARGUMENT, "open: session, generation and user_id are required"
         )
+    if command.device_id and not DEVICE_ID.match(command.device_id):
+        raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, "open: device_id is none")
     must_continue = command.HasField("after_seq")
     wanted: ResumePoint | None = None
     if must_continue:
@@ -299,4 +300,6 @@ def _open_request(command: pb.Open) -> OpenRequest:
         wanted=wanted,
         must_continue=must_continue,
         stopped=command.paused,
+        device_id=command.device_id,
+        from_device=command.from_device,
     )

@@ -19,6 +19,7 @@ from harkara_event_service.domain.event import Event
 from harkara_schema.partitions import event_id_floor, to_ms, ulid_time_ms
 
 USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+DEVICE_ID = USER_ID
 EVENT_ID = re.compile(r"evt_[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
 COLLAPSE_KEY = re.compile(r"[!-~]{1,64}\Z")
 MAX_AHEAD = timedelta(hours=1)

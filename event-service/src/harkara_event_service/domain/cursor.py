@@ -59,11 +59,19 @@ class Attachment:
         self.full = False
 
 
+class Device(NamedTuple):
+    """One of a user's devices, by its own name for itself."""
+
+    user_id: str
+    device_id: str
+
+
 class Session:
     """A cursor: one connection's place on its user's stream."""
 
     __slots__ = (
         "attachment",
+        "device",
         "generation",
         "number",
         "position",
@@ -92,6 +100,14 @@ class Session:
         self.under_way: deque[tuple[int, int]] | None = None
         self.under_way_bytes = 0
         self.waiting_changes: list[int] | None = None
+        # Whose acknowledgements the session's are.
+        self.device: Device | None = None
+
+    def sent_until(self) -> int | None:
+        """Up to where events went to the session's edge; None before its cursor stands."""
+        if self.state is State.OPENING:
+            return None
+        return self.stream.head if self.state is State.LIVE else self.position
 
     def wants(self, event_type: str) -> bool:
         """Whether the session is subscribed to the type."""

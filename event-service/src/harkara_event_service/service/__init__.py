@@ -12,6 +12,7 @@ from harkara_event_service.service.delivering import (
     OpenRequest,
     Stats,
 )
+from harkara_event_service.service.devices import Devices
 from harkara_event_service.service.emitting import Answer, Emitting, HandedOn
 from harkara_event_service.service.hearing import Hearing
 
@@ -21,6 +22,7 @@ __all__ = [
     "READ_USERS",
     "Answer",
     "Delivering",
+    "Devices",
     "Emitting",
     "HandedOn",
     "Hearing",

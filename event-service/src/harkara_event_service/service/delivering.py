@@ -13,7 +13,7 @@ from datetime import datetime
 
 import structlog
 
-from harkara_event_service.domain.cursor import Attachment, ResumePoint, Session, State
+from harkara_event_service.domain.cursor import Attachment, Device, ResumePoint, Session, State
 from harkara_event_service.domain.event import Announced, NumberedEvent, announced
 from harkara_event_service.domain.fan_out import Moment, Sends
 from harkara_event_service.domain.registry import Registry
@@ -24,6 +24,7 @@ from harkara_event_service.ports import (
     LogUnavailableError,
     Outbox,
 )
+from harkara_event_service.service.devices import Devices
 
 _log = structlog.get_logger()
 
@@ -49,6 +50,8 @@ class OpenRequest:
         wanted: where to go on from, or None to start at the user's last.
         must_continue: whether the connection must end where it cannot go on from `wanted`.
         stopped: whether the cursor is to stand still until the next open.
+        device_id: whose acknowledgements the session's are; empty for nobody's.
+        from_device: whether to go on after what the device last acknowledged, where `wanted` is None.
     """
 
     session: int
@@ -58,6 +61,13 @@ class OpenRequest:
     wanted: ResumePoint | None
     must_continue: bool
     stopped: bool
+    device_id: str = ""
+    from_device: bool = False
+
+    @property
+    def device(self) -> Device | None:
+        """The device, if it names one."""
+        return Device(self.user_id, self.device_id) if self.device_id else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +87,16 @@ class Delivering:
         log: what is read where a cursor is behind.
         registry: the sessions.
         clock: the time now, UTC.
+        devices: what devices have acknowledged.
     """
 
-    def __init__(self, log: EventLog, registry: Registry, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, log: EventLog, registry: Registry, clock: Callable[[], datetime], devices: Devices
+    ) -> None:
         self._log = log
         self._registry = registry
         self._clock = clock
+        self._devices = devices
         self._outboxes: dict[Attachment, Outbox] = {}
         self._reads_wanted = asyncio.Event()
         self._held_wanted = asyncio.Event()
@@ -101,6 +115,7 @@ class Delivering:
 
     def detach(self, attachment: Attachment) -> None:
         """The stream ended: its sessions are forgotten, for the edge opens them elsewhere."""
+        self._devices.left(session.device for session in attachment.sessions.values() if session.device)
         self._registry.detach(attachment)
         del self._outboxes[attachment]
 
@@ -126,6 +141,7 @@ class Delivering:
             if session is None:
                 outbox.disconnect(request.session, request.generation, DisconnectReason.TOO_MANY_CONNECTIONS)
             else:
+                session.device = request.device
                 opening.append((session, request))
         if opening:
             self._spawn(self._start(attachment, opening))
@@ -134,9 +150,11 @@ class Delivering:
         """Read heads until the sessions that can wait have one, and start all of them."""
         pause = 0.05
         while opening:
+            # Before the heads: what was acknowledged then lies within them.
+            points = await self._points([request for _, request in opening])
             heads = await self._heads([request.user_id for _, request in opening])
-            if heads is not None:
-                self._start_at(attachment, opening, heads)
+            if points is not None and heads is not None:
+                self._start_at(attachment, opening, heads, points)
                 return
             # A new connection is told to come back; one that is there already stays and waits.
             for session, request in opening:
@@ -149,6 +167,23 @@ class Delivering:
             ]
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter, not a secret.
             pause = min(2 * pause, 1.0)
+
+    async def _points(self, requests: Sequence[OpenRequest]) -> Mapping[Device, ResumePoint] | None:
+        """Read where devices stand, of those who want to know; None where that cannot be done now."""
+        devices = {
+            request.device
+            for request in requests
+            if request.from_device and request.wanted is None and request.device is not None
+        }
+        if not devices:
+            return {}
+        try:
+            return await self._devices.points(devices)
+        except LogUnavailableError:
+            return None
+        except Exception:  # noqa: BLE001 - as for heads.
+            _log.exception("device_cursors_failed")
+            return None
 
     async def _heads(self, user_ids: Sequence[str]) -> Heads | None:
         """Read heads, of the log's life of now; None where that cannot be done now."""
@@ -178,7 +213,11 @@ class Delivering:
         _log.warning("log_epoch_changed", sessions=len(stood))
 
     def _start_at(
-        self, attachment: Attachment, opening: Sequence[tuple[Session, OpenRequest]], heads: Heads
+        self,
+        attachment: Attachment,
+        opening: Sequence[tuple[Session, OpenRequest]],
+        heads: Heads,
+        points: Mapping[Device, ResumePoint],
     ) -> None:
         outbox = self._outboxes.get(attachment)
         if outbox is None:
@@ -187,9 +226,10 @@ class Delivering:
             if not self._is_current(attachment, session, request):
                 continue
             head = heads.by_user[request.user_id]
-            started = self._registry.start(
-                session, head.last_seq, head.floor_seq, heads.epoch, request.wanted
-            )
+            wanted = request.wanted
+            if wanted is None and request.from_device and request.device is not None:
+                wanted = points.get(request.device)
+            started = self._registry.start(session, head.last_seq, head.floor_seq, heads.epoch, wanted)
             if request.must_continue and not started.recovered:
                 self._end(attachment, session, DisconnectReason.RESUME_LOST)
                 continue
@@ -210,7 +250,7 @@ class Delivering:
         )
 
     def _end(self, attachment: Attachment, session: Session, reason: DisconnectReason) -> None:
-        self._registry.close(session)
+        self._close(session)
         outbox = self._outboxes.get(attachment)
         if outbox is not None:
             outbox.disconnect(session.number, session.generation, reason)
@@ -219,7 +259,12 @@ class Delivering:
         """Forget a session."""
         session = attachment.sessions.get(number)
         if session is not None:
-            self._registry.close(session)
+            self._close(session)
+
+    def _close(self, session: Session) -> None:
+        if session.device is not None:
+            self._devices.left([session.device])
+        self._registry.close(session)
 
     def subscribe(self, attachment: Attachment, number: int, types: Iterable[str], change: int) -> None:
         """Add types to a session's subscription."""
@@ -239,6 +284,18 @@ class Delivering:
         if session is not None:
             self._registry.written(session, seq)
             self._wake()
+
+    def acknowledge(self, attachment: Attachment, number: int, seq: int) -> None:
+        """The session's client has dealt with everything up to `seq`; counts for its device, if it named one.
+
+        Where the cursor does not stand, nothing is known of what was sent: the edge says it again.
+        """
+        session = attachment.sessions.get(number)
+        if session is None or session.device is None or self._epoch is None:
+            return
+        sent_until = session.sent_until()
+        if sent_until is not None:
+            self._devices.acknowledge(self._epoch, session.device, min(seq, sent_until))
 
     def has_room(self, attachment: Attachment) -> None:
         """The edge's outbox takes more after it was full."""
