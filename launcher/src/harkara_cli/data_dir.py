@@ -47,7 +47,7 @@ class DataDir:
         self.postgres = self.path / "postgres"
         self.secrets = self.path / "secrets"
         self.key_file = self.secrets / "hs256.key"
-        self.password_file_of_nats = self.secrets / "nats.password"
+        self._nats_password_file = self.secrets / "nats.password"
         self.nats_configuration = self.path / "nats.conf"
         self.demo_users_mark = self.path / "demo-users"
         self._lock_file = self.path / "lock"
@@ -128,9 +128,9 @@ class DataDir:
             if not self.key_file.exists():
                 key = base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).rstrip(b"=")
                 write_private(self.key_file, key.decode())
-            for file in (*map(self.password_file, LOGINS), self.password_file_of_nats):
-                if not file.exists():
-                    write_private(file, secrets.token_urlsafe(32))
+            for user in LOGINS:
+                if not self.password_file(user).exists():
+                    write_private(self.password_file(user), secrets.token_urlsafe(32))
             minter = self.minter()
             for name in INTERNAL_NAMES:
                 file = self.credential_file(name)
@@ -140,6 +140,17 @@ class DataDir:
                     and minter.is_ours(file.read_text(errors="replace").strip(), usual / 2, longest)
                 ):
                     write_private(file, minter.for_internal(name))
+
+    def nats_password(self) -> str:
+        """The password of the mesh's NATS server; made when it is first asked for.
+
+        Raises:
+            CliError: It cannot be read or written.
+        """
+        with self._told():
+            if not self._nats_password_file.exists():
+                write_private(self._nats_password_file, secrets.token_urlsafe(32))
+            return self._nats_password_file.read_text().strip()
 
     def credential(self, name: str) -> str:
         """The token of a part of the mesh.

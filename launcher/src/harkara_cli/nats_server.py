@@ -47,8 +47,7 @@ class NatsServer:
     @property
     def url(self) -> str:
         """Where the event-services connect, password included."""
-        password = self._data.password_file_of_nats.read_text().strip()
-        return f"nats://{USER}:{password}@{LOOPBACK}:{self._port}"
+        return f"nats://{USER}:{self._data.nats_password()}@{LOOPBACK}:{self._port}"
 
     def spawn(self, log: int) -> "subprocess.Popen[bytes]":
         """Starts it, its log going to a file descriptor. Call it from the main thread.
@@ -63,7 +62,7 @@ class NatsServer:
                 host=LOOPBACK,
                 port=self._port,
                 user=USER,
-                password=self._data.password_file_of_nats.read_text().strip(),
+                password=self._data.nats_password(),
             ),
         )
         return spawn([_program(), "--config", str(self._data.nats_configuration)], stdout=log, stderr=log)

@@ -29,7 +29,6 @@ def test_the_secrets_of_a_new_folder_are_readable_by_us_alone(tmp_path: Path) ->
         "edge.token",
         "event-service.token",
         "hs256.key",
-        "nats.password",
         "operator.token",
         "postgres-auth_service.password",
         "postgres-event_service.password",
@@ -37,6 +36,15 @@ def test_the_secrets_of_a_new_folder_are_readable_by_us_alone(tmp_path: Path) ->
         "query-service.token",
     ]
     assert len(data.minter().key) == 32
+
+
+def test_the_password_of_nats_is_made_once_and_readable_by_us_alone(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    data.make()
+    password = data.nats_password()
+    assert len(password) > 30
+    assert data.nats_password() == password
+    assert mode(data.secrets / "nats.password") == 0o600
 
 
 def test_secrets_stay_what_they_are_and_an_old_credential_is_renewed(tmp_path: Path) -> None:
