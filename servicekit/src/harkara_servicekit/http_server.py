@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+
+from harkara_servicekit.listening import joined, listen
 
 
 class _Server(uvicorn.Server):
@@ -53,19 +54,7 @@ class HttpServer:
         Raises:
             OSError: the address cannot be had.
         """
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        # The protocol is named because asyncio sets TCP_NODELAY only where it is; without, an answer in
-        # two pieces waits 40 ms for the client's acknowledgement of the first.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            # Not SO_REUSEPORT: a second process on this port is a mistake to be told.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self._host, self._port))
-            listener.settimeout(0)
-        except OSError as error:
-            listener.close()
-            message = f"cannot listen on {self._address(self._port)}: {error.strerror}"
-            raise OSError(error.errno, message) from error
+        listener = listen(self._host, self._port)
         port: int = listener.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not self._server.started:
@@ -73,7 +62,7 @@ class HttpServer:
                 await self._task
                 break
             await asyncio.sleep(0.005)
-        return self._address(port)
+        return joined(self._host, port)
 
     async def stop(self) -> None:
         """Stop listening, let requests under way finish within their limit, and return."""
@@ -82,6 +71,3 @@ class HttpServer:
         self._server.should_exit = True
         await self._task
         self._task = None
-
-    def _address(self, port: int) -> str:
-        return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"

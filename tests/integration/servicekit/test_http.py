@@ -68,6 +68,43 @@ async def test_metrics_are_those_of_the_registry_given() -> None:
         assert "server" not in answer.headers
 
 
+async def test_only_reading_is_offered_and_only_what_is_there() -> None:
+    async with ops(Health(), CollectorRegistry()) as client:
+        assert (await client.post("/livez")).status_code == 405
+        assert (await client.get("/livez?verbose=1")).status_code == 200
+        assert (await client.get("/other")).status_code == 404
+        head = await client.head("/livez")
+        assert (head.status_code, head.headers["content-length"], head.content) == (200, "3", b"")
+
+
+async def test_an_ops_request_that_never_ends_or_is_no_request_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("harkara_servicekit.ops_http.REQUEST_SECONDS", 0.1)
+    server = OpsServer("127.0.0.1:0", CollectorRegistry(), live=lambda: True, ready=lambda: True)
+    host, port = split_address(await server.start())
+    for sent in (b"GET /livez HTTP/1.1\r\n", b"", b"x" * 100_000, b"\r\n\r\n"):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(sent)
+        async with asyncio.timeout(SECONDS):
+            answer = await reader.read()
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 405 ")
+        writer.close()
+    await server.stop()
+
+
+async def test_an_ops_server_stops_though_somebody_holds_a_connection_open() -> None:
+    server = OpsServer("127.0.0.1:0", CollectorRegistry(), live=lambda: True, ready=lambda: True)
+    host, port = split_address(await server.start())
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"GET /livez")
+    await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await server.stop()
+        assert await reader.read() == b""
+    writer.close()
+
+
 class Slow:
     """An application whose answer waits until it is let go."""
 
