@@ -84,7 +84,7 @@ def settings_class(service: str) -> type[ServiceSettings]:
 def settings_of(service: str) -> dict[str, FieldInfo]:
     """Return the settings of a service by the name of their environment variable, in its class's order."""
     found = settings_class(service)
-    prefix = found.model_config.get("env_prefix", "")
+    prefix = found.env_prefix
     own = [name for name in found.model_fields if name not in ServiceSettings.model_fields]
     return {prefix + name.upper(): found.model_fields[name] for name in (*own, *ServiceSettings.model_fields)}
 

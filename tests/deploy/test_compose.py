@@ -85,7 +85,7 @@ def test_a_service_is_told_what_it_can_be_told_and_all_it_requires(service: str)
     given = environment_of(service)
     assert given.keys() <= settings.keys()
     assert {name for name, field in settings.items() if field.is_required()} <= given.keys()
-    prefix = settings_class(service).model_config.get("env_prefix", "")
+    prefix = settings_class(service).env_prefix
     read: ServiceSettings = settings_class(service).model_validate(
         {name.removeprefix(prefix).lower(): value for name, value in given.items()}
     )
@@ -95,7 +95,7 @@ def test_a_service_is_told_what_it_can_be_told_and_all_it_requires(service: str)
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_reached_and_asked_for_its_health_where_it_listens(service: str) -> None:
-    prefix = settings_class(service).model_config.get("env_prefix", "")
+    prefix = settings_class(service).env_prefix
     given = environment_of(service)
     entry = COMPOSE["services"][service]
     port = given[f"{prefix}LISTEN_ADDRESS"].rpartition(":")[2]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
-import httpx
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
 
 from harkara_servicekit.settings import Address, GrpcSettings, is_loopback
 
@@ -30,10 +29,11 @@ def _checked_dsn(dsn: SecretStr) -> SecretStr:
 def _checked_url(text: str) -> str:
     message = "must be an https URL; plain http only on loopback"
     try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
         raise ValueError(message) from None
-    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
+    if not host or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
         raise ValueError(message)
     return text
 
@@ -41,7 +41,7 @@ def _checked_url(text: str) -> str:
 class AuthServiceSettings(GrpcSettings):
     """The settings of auth-service."""
 
-    model_config = SettingsConfigDict(env_prefix="HARKARA_AUTH_SERVICE_")
+    env_prefix: ClassVar[str] = "HARKARA_AUTH_SERVICE_"
 
     ops_address: Address = Field("127.0.0.1:9103", description="Where /livez, /readyz and /metrics answer.")
     listen_address: Address = Field("127.0.0.1:50052", description="Where gRPC is served.")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import structlog
@@ -18,7 +18,7 @@ from harkara.auth.v1 import auth_service_pb2_grpc, user_service_pb2_grpc
 from harkara_auth_service.adapters import auth_servicer, user_servicer
 from harkara_auth_service.adapters.auth_servicer import AuthServicer
 from harkara_auth_service.adapters.change_listener import listen
-from harkara_auth_service.adapters.jwt_keys import JwtKeys, KeySetUrl
+from harkara_auth_service.adapters.jwt_keys import JwtKeys
 from harkara_auth_service.adapters.postgres_session import PostgresSession, open_engine
 from harkara_auth_service.adapters.postgres_users import PostgresUsers
 from harkara_auth_service.adapters.revoked_list import RevokedList
@@ -50,6 +50,9 @@ from harkara_servicekit.settings import SettingsError, read_secret_file
 
 DRAIN_SECONDS: Final = 3.0
 """Longer than any call takes: look-ups give up sooner, and watches are ended."""
+
+if TYPE_CHECKING:
+    from harkara_auth_service.adapters.key_set_url import KeySetUrl
 
 _log = structlog.get_logger()
 
@@ -151,6 +154,14 @@ async def serve(
     _log.info("stopped")
 
 
+def _key_set_url(settings: AuthServiceSettings) -> KeySetUrl | None:
+    if not settings.jwks_url:
+        return None
+    from harkara_auth_service.adapters.key_set_url import KeySetUrl  # noqa: PLC0415 - see there.
+
+    return KeySetUrl(settings.jwks_url, settings.jwks_refresh_seconds)
+
+
 def _open_keys(settings: AuthServiceSettings, metrics: Metrics) -> JwtKeys:
     """The keys, read for the first time; every fault of theirs is told at once."""
     faults: list[str] = []
@@ -167,7 +178,7 @@ def _open_keys(settings: AuthServiceSettings, metrics: Metrics) -> JwtKeys:
     keys = JwtKeys(
         shared_key=shared_key,
         file=WatchedFile(settings.jwks_file, MAX_KEY_SET_BYTES) if settings.jwks_file else None,
-        url=KeySetUrl(settings.jwks_url, settings.jwks_refresh_seconds) if settings.jwks_url else None,
+        url=_key_set_url(settings),
         monotonic=time.monotonic,
         metrics=metrics,
     )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import SettingsConfigDict
 
 from harkara_edge.domain.deadlines import LATEST_SECONDS
 from harkara_edge.domain.limits import Limits
@@ -22,9 +21,7 @@ def _checked_origins(text: str) -> str:
 class EdgeSettings(ServiceSettings):
     """One worker's settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HARKARA_EDGE_", frozen=True, extra="ignore", env_ignore_empty=True
-    )
+    env_prefix: ClassVar[str] = "HARKARA_EDGE_"
 
     ops_address: Address = Field("127.0.0.1:9101", description="Where /livez, /readyz and /metrics answer.")
     listen_address: Address = Field("127.0.0.1:8080", description="Where clients connect.")

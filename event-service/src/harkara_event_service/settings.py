@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
 from harkara_servicekit.settings import Address, GrpcSettings
 
@@ -36,9 +35,7 @@ def _is_server(text: str) -> bool:
 class Settings(GrpcSettings):
     """The event-service's settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HARKARA_EVENT_SERVICE_", frozen=True, extra="ignore", env_ignore_empty=True
-    )
+    env_prefix: ClassVar[str] = "HARKARA_EVENT_SERVICE_"
 
     ops_address: Address = Field("127.0.0.1:9102", description="Where health and metrics answer.")
     listen_address: Address = Field("127.0.0.1:50051", description="Where gRPC answers.")

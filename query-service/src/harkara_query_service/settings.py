@@ -1,11 +1,10 @@
 """What the query-service can be told: in the environment, each name behind `HARKARA_QUERY_SERVICE_`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
 from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import Address, ServiceSettings, Targets
@@ -25,7 +24,7 @@ def _checked_dsn(dsn: SecretStr) -> SecretStr:
 class QueryServiceSettings(ServiceSettings):
     """The query-service's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="HARKARA_QUERY_SERVICE_")
+    env_prefix: ClassVar[str] = "HARKARA_QUERY_SERVICE_"
 
     ops_address: Address = Field("127.0.0.1:9104", description="Where /livez, /readyz and /metrics answer.")
     listen_address: Address = Field("127.0.0.1:8000", description="Where REST answers.")

@@ -18,7 +18,6 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # not in the stubs
-from grpc_reflection.v1alpha import reflection
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Receive limit of every channel and server: above what any request may hold, so that our own
@@ -328,6 +327,8 @@ def add_health_and_reflection(
     servicer = _Health(service_names)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     if with_reflection:
+        from grpc_reflection.v1alpha import reflection  # noqa: PLC0415 - takes a while, and most want none.
+
         reflection.enable_server_reflection(
             [*service_names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server
         )

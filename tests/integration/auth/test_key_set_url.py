@@ -12,7 +12,8 @@ from grpc import aio
 from prometheus_client import CollectorRegistry
 
 from harkara.auth.v1 import user_service_pb2 as users_pb
-from harkara_auth_service.adapters.jwt_keys import JwtKeys, KeySetUrl
+from harkara_auth_service.adapters.jwt_keys import JwtKeys
+from harkara_auth_service.adapters.key_set_url import KeySetUrl
 from harkara_auth_service.domain.errors import KeysUnavailableError
 from harkara_auth_service.metrics import Metrics
 from harkara_auth_service.settings import AuthServiceSettings
@@ -166,7 +167,7 @@ async def test_a_url_that_never_answered_says_nothing_about_its_tokens(issuer: I
 async def test_a_url_that_does_not_answer_is_given_up(
     issuer: Issuer, ring: Ring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harkara_auth_service.adapters.jwt_keys.FETCH_SECONDS", 0.05)
+    monkeypatch.setattr("harkara_auth_service.adapters.key_set_url.FETCH_SECONDS", 0.05)
     issuer.may_answer.clear()
     with pytest.raises(KeysUnavailableError):
         await ring.keys.look_again("ES256")

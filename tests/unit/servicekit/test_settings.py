@@ -1,18 +1,19 @@
 """Settings: read from the environment, checked whole, told at once."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from harkara_servicekit.settings import (
     Address,
     GrpcSettings,
     ServiceSettings,
     SettingsError,
+    Targets,
     load,
     read_secret_file,
     split_address,
@@ -22,7 +23,7 @@ PREFIX = "HARKARA_SAMPLE_"
 
 
 class Sample(ServiceSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
+    env_prefix: ClassVar[str] = PREFIX
 
     ops_address: Address = Field("127.0.0.1:9199")
     required: str
@@ -30,14 +31,14 @@ class Sample(ServiceSettings):
 
 
 class GrpcSample(GrpcSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
+    env_prefix: ClassVar[str] = PREFIX
 
     ops_address: Address = Field("127.0.0.1:9199")
     listen_address: Address = Field("127.0.0.1:50000")
 
 
 class Whole(ServiceSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
+    env_prefix: ClassVar[str] = PREFIX
 
     ops_address: Address = Field("127.0.0.1:9199")
 
@@ -47,10 +48,10 @@ class Whole(ServiceSettings):
 
 
 class Listing(ServiceSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
+    env_prefix: ClassVar[str] = PREFIX
 
     ops_address: Address = Field("127.0.0.1:9199")
-    numbers: tuple[int, ...] = ()
+    targets: Targets = ("127.0.0.1:1",)
 
 
 def faults(
@@ -116,8 +117,14 @@ def test_a_fault_of_no_one_variable_is_told_under_the_service(capsys: pytest.Cap
 def test_a_fault_of_one_item_is_told_under_its_variable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"{PREFIX}NUMBERS", '[1, "x"]')
-    assert names(faults(capsys, Listing)) == {f"{PREFIX}NUMBERS"}
+    monkeypatch.setenv(f"{PREFIX}TARGETS", "127.0.0.1:1, nowhere")
+    assert names(faults(capsys, Listing)) == {f"{PREFIX}TARGETS"}
+
+
+def test_targets_stand_with_commas_between_and_each_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert load(Listing, {f"{PREFIX}TARGETS": "a:1, b:2"}).targets == ("a:1", "b:2")
+    (line,) = faults(capsys, Listing, {f"{PREFIX}TARGETS": "a:1,b:2,a:1"})
+    assert "names a replica twice" in line
 
 
 @pytest.mark.parametrize("from_process", [True, False])

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
@@ -21,7 +20,6 @@ from jwt.exceptions import PyJWTError
 from harkara_auth_service.adapters.watched_file import WatchedFile
 from harkara_auth_service.domain.errors import KeysUnavailableError
 from harkara_auth_service.domain.key_rules import (
-    MAX_KEY_SET_BYTES,
     BadKeysError,
     PublicKeyEntry,
     read_key_set,
@@ -29,10 +27,12 @@ from harkara_auth_service.domain.key_rules import (
 from harkara_auth_service.domain.token_rules import KeySource
 from harkara_auth_service.metrics import Metrics
 
+if TYPE_CHECKING:
+    from harkara_auth_service.adapters.key_set_url import KeySetUrl
+
 LOOK_SECONDS: Final = 1.0
 AGAIN_SECONDS: Final = 10.0
 """How long after a reading of the URL an unknown key id causes no other."""
-FETCH_SECONDS: Final = 2.0
 RSA_BITS: Final = range(2048, 8193)
 
 _SHARED_ALGORITHM: Final = "HS256"
@@ -51,47 +51,6 @@ class _Key:
 
     def verifies(self, signing_input: bytes, signature: bytes) -> bool:
         return self._algorithm.verify(signing_input, self._key, signature)
-
-
-class KeySetUrl:
-    """A JWKS behind a URL.
-
-    Args:
-        url: where it is; redirections are not followed.
-        refresh_seconds: how often it is read.
-    """
-
-    def __init__(self, url: str, refresh_seconds: float) -> None:
-        self.refresh_seconds = refresh_seconds
-        self._url = url
-        # Not compressed: then what is counted below is what arrived.
-        self._client = httpx.AsyncClient(
-            timeout=FETCH_SECONDS, follow_redirects=False, headers={"accept-encoding": "identity"}
-        )
-
-    async def fetch(self) -> bytes:
-        """The document.
-
-        Raises:
-            BadKeysError: it was not to be had, in time and in size; the text says why.
-        """
-        content = bytearray()
-        try:
-            async with asyncio.timeout(FETCH_SECONDS), self._client.stream("GET", self._url) as response:
-                if response.status_code != httpx.codes.OK:
-                    message = f"status {response.status_code}"
-                    raise BadKeysError(message)
-                async for chunk in response.aiter_raw():
-                    content += chunk
-                    if len(content) > MAX_KEY_SET_BYTES:
-                        break
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise BadKeysError(type(error).__name__) from None
-        return bytes(content)
-
-    async def close(self) -> None:
-        """Close its connections."""
-        await self._client.aclose()
 
 
 class JwtKeys:
