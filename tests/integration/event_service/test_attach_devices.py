@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2, event_pb2
+from harkara_event_service.service import devices as devices_module
 from tests.support.attached_edge import AttachedEdge, ack_command, attached_edge, close_command
 from tests.support.event_service import Listening, running_event_service
 from tests.support.postgres import Database
@@ -206,8 +207,10 @@ async def test_an_edge_that_is_lost_leaves_with_all_its_devices(
 
 
 async def test_a_service_that_stops_writes_what_waits(
-    module_database: Database, tmp_path: Path, user: str
+    module_database: Database, tmp_path: Path, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nothing but its end is left to write it.
+    monkeypatch.setattr(devices_module, "JOIN_SECONDS", 60)
     dsn = module_database.dsn_for("harkara_event_service")
     async with (
         running_event_service(dsn, tmp_path, shutdown_seconds=1) as service,

@@ -10,7 +10,7 @@ import psycopg
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2, event_pb2
 from harkara_schema.migrate import new_epoch
-from tests.support.attached_edge import AttachedEdge, attached_edge
+from tests.support.attached_edge import AttachedEdge, ack_command, attached_edge
 from tests.support.event_service import Listening, running_event_service
 from tests.support.postgres import Database
 
@@ -60,3 +60,31 @@ async def test_the_next_session_learns_it_and_those_of_the_former_life_end(
         # Its number is one that the former life had given.
         assert await emit(running.calls) == 2
         await edge.got(2, [2])
+
+
+async def test_what_a_device_acknowledged_in_the_former_life_is_no_place_in_this_one(
+    database: Database, tmp_path: Path
+) -> None:
+    async with (
+        running_event_service(database.dsn_for("harkara_event_service"), tmp_path) as running,
+        attached_edge(running.calls) as edge,
+    ):
+        await edge.open(1, USER, device_id="phone")
+        await edge.opened(1)
+        for _ in range(3):
+            await emit(running.calls)
+        await edge.got(1, [1, 2, 3])
+        await edge.send(ack_command(1, 2))
+
+        await asyncio.to_thread(restore, database, 3)
+        await edge.open(2, USER, device_id="phone", from_device=True)
+        opened = await edge.opened(2)
+        assert (opened.seq, opened.recovered) == (3, False)
+
+        # What it acknowledges from now on counts.
+        await emit(running.calls)
+        await edge.got(2, [4])
+        await edge.send(ack_command(2, 4))
+        await edge.open(3, USER, device_id="phone", from_device=True)
+        opened = await edge.opened(3)
+        assert (opened.seq, opened.recovered) == (4, True)

@@ -156,6 +156,7 @@ def test_a_session_opened_meanwhile_starts_behind_what_is_held(desk: Desk) -> No
 
     session = desk.open(2)
     assert desk.start(session, 5) == (5, False)
+    assert not desk.registry.has_reads()
     desk.let_go(1.0)
     desk.announce(6)
 

@@ -147,6 +147,16 @@ async def test_what_waits_in_a_new_life_counts_more_than_what_is_written_of_the_
     assert await devices.points([PHONE]) == {PHONE: ResumePoint("second-life", 2)}
 
 
+async def test_what_waits_of_a_former_life_counts_no_more(devices: Devices, cursors: SteppedDevices) -> None:
+    devices.acknowledge("former-life", PHONE, 9)
+
+    devices.begin(EPOCH)
+    await cursors.write(EPOCH, [Acknowledged(PHONE, 2, MovableClock()())])
+
+    assert await devices.points([PHONE]) == {PHONE: ResumePoint(EPOCH, 2)}
+    assert devices.waiting == 0
+
+
 async def test_what_is_written_while_a_reading_is_under_way_is_not_missed(
     devices: Devices, cursors: SteppedDevices
 ) -> None:

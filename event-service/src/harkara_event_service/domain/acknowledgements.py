@@ -54,11 +54,15 @@ class Acknowledgements:
         """The life of the log that they belong to."""
         return self._epoch
 
-    def add(self, epoch: str, acknowledged: Acknowledged) -> None:
-        """Join one; those of another life mean nothing any more."""
+    def begin(self, epoch: str) -> None:
+        """This is the log's life from now on: what waits of another means nothing any more."""
         if epoch != self._epoch:
             self._waiting.clear()
             self._epoch = epoch
+
+    def add(self, epoch: str, acknowledged: Acknowledged) -> None:
+        """Join one; see `begin`."""
+        self.begin(epoch)
         before = self._waiting.get(acknowledged.device)
         if before is not None and before.seq > acknowledged.seq:
             acknowledged = acknowledged._replace(seq=before.seq)

@@ -210,6 +210,7 @@ class Delivering:
         stood = self._registry.leave_life()
         for session in stood:
             self._end(session.attachment, session, DisconnectReason.RESUME_LOST)
+        self._devices.begin(epoch)
         _log.warning("log_epoch_changed", sessions=len(stood))
 
     def _start_at(

@@ -49,6 +49,10 @@ class Devices:
         """How many acknowledgements wait to be written."""
         return len(self._waiting)
 
+    def begin(self, epoch: str) -> None:
+        """The log has begun this life: what was acknowledged in another counts no more."""
+        self._waiting.begin(epoch)
+
     def acknowledge(self, epoch: str, device: Device, seq: int) -> None:
         """A device has dealt with everything up to `seq`; it counts from now on, and is written soon.
 
