@@ -55,7 +55,10 @@ def run_tests(
     sys.stdout.flush()
     # The same process: a Ctrl-C reaches pytest alone, and its exit status is ours.
     # Faults are timed: one test at a time, and nothing beside it.
-    chosen = [_FAULTS, *given] if faults else [*_side_by_side(given), *given]
+    if faults:
+        chosen = [*([] if any(argument.startswith(_FAULTS) for argument in given) else [_FAULTS]), *given]
+    else:
+        chosen = [*_side_by_side(given), *given]
     command = [sys.executable, "-P", "-m", "pytest", *chosen]
     os.execv(sys.executable, command)  # noqa: S606
 
