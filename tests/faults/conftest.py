@@ -74,14 +74,18 @@ class Faults:
             print(f"\n  {time.monotonic() - self._began:5.1f} s  {what}", end="", flush=True)  # noqa: T201
 
     def mesh(
-        self, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        disk_megabytes: int | None = None,
     ) -> AbstractContextManager[FaultMesh]:
         """A mesh of the test's own."""
-        return fault_mesh(self.folder, *arguments, environment=environment)
+        return fault_mesh(self.folder, *arguments, environment=environment, disk_megabytes=disk_megabytes)
 
     @asynccontextmanager
     async def load(self, mesh: FaultMesh, shape: Shape = _USUAL) -> AsyncIterator[Load]:
         """Clients that are connected, and emitters."""
+        await mesh.all_are_back()  # Of what the test before did to it.
         async with running_load(mesh, shape, self.folder, self.rng, self.say) as load:
             self.say(f"{shape.users * shape.clients_each} clients are connected; {shape.rate:g} Emit/s")
             load.start_emitting()
@@ -108,3 +112,18 @@ def faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
         faults.say(f"seed {faults.seed}; history and logs: {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultMesh]:
+    """One mesh with two edge workers for all tests that need none of their own."""
+    with fault_mesh(tmp_path_factory.mktemp("mesh"), "--edge-workers", "2") as mesh:
+        yield mesh
+
+
+@pytest.fixture(scope="session")
+def replicated_mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultMesh]:
+    """One mesh with two event-services and two edge workers, likewise."""
+    arguments = ("--replicas", "2", "--edge-workers", "2")
+    with fault_mesh(tmp_path_factory.mktemp("replicated-mesh"), *arguments) as mesh:
+        yield mesh

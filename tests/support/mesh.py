@@ -42,15 +42,16 @@ class Mesh(msgspec.Struct):
     websocket_url: str
     rest_url: str
     emit_target: str
+    emit_targets: list[str]
     auth_target: str
     postgres_dsn: str
+    backplane_url: str | None
     data_dir: str
     ops_urls: dict[str, Any]
     pids: dict[str, list[int]]
     admin_token: str
     service_token: str
     users: list[User]
-    emit_targets: list[str] = []
 
     def token_of(self, user_id: str, role: str | None = None, seconds: int = 3600) -> str:
         """A token of a user of this mesh."""
@@ -105,10 +106,21 @@ def bearer(token: str) -> tuple[tuple[str, str], ...]:
 
 @contextmanager
 def running_mesh(
-    data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    data_dir: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    inside: Sequence[str] = (),
 ) -> Iterator[tuple[Mesh, subprocess.Popen[bytes]]]:
-    """`up --json --ports auto` on a folder; stopped as Ctrl-C stops it, and then nothing is left."""
+    """`up --json --ports auto` on a folder; stopped as Ctrl-C stops it, and then nothing is left.
+
+    Args:
+        data_dir: The folder.
+        arguments: Further ones of `up`.
+        environment: Variables beside our own.
+        inside: A command that becomes the one that follows it.
+    """
     command = [
+        *inside,
         sys.executable,
         "-m",
         "harkara_cli",

@@ -29,7 +29,6 @@ LOST = 0
 _STOP = {1000, 1002, 1003, 1007, 1009, 4400, 4403}
 _AT_ONCE = {LOST, 4401, 4402, 4408}
 _TICK_SECONDS = 0.25
-_LONGEST_BACK_OFF = 60.0
 
 
 class Job(msgspec.Struct):
@@ -46,6 +45,7 @@ class Job(msgspec.Struct):
         refreshes: Whether they bring a new token in time.
         heartbeat_seconds: How often they send one.
         dead_seconds: After how long without a frame they give a connection up.
+        longest_back_off: What the bound of their pauses doubles up to, in seconds.
         receive_buffer: SO_RCVBUF; None for the system's.
         source: The first address they come from; 5,000 clients from each.
     """
@@ -60,6 +60,7 @@ class Job(msgspec.Struct):
     refreshes: bool = True
     heartbeat_seconds: float = 30.0
     dead_seconds: float = 75.0
+    longest_back_off: float = 60.0
     receive_buffer: int | None = None
     source: str = "127.0.0.1"
 
@@ -153,7 +154,9 @@ class Client:
             return self._crowd.random.uniform(0, 5)
         if code in _AT_ONCE and self._failures == 1:
             return 0.0
-        return self._crowd.random.uniform(0, min(2.0 ** (self._failures - 1), _LONGEST_BACK_OFF))
+        return self._crowd.random.uniform(
+            0, min(2.0 ** (self._failures - 1), self._crowd.job.longest_back_off)
+        )
 
     async def _one_connection(self) -> int:
         """From the handshake to the end; the close code."""

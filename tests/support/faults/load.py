@@ -40,6 +40,8 @@ class Shape:
         refreshes: Whether clients bring a new token in time.
         heartbeat_seconds: How often clients say something.
         dead_seconds: After how long without a frame clients give a connection up.
+        longest_back_off: What the bound of clients' pauses doubles up to, in seconds; docs/protocol.md says
+            60, which would be most of a test.
         receive_buffer: Of clients, in bytes.
     """
 
@@ -54,6 +56,7 @@ class Shape:
     refreshes: bool = True
     heartbeat_seconds: float = 30.0
     dead_seconds: float = 75.0
+    longest_back_off: float = 4.0
     receive_buffer: int | None = None
 
 
@@ -97,11 +100,15 @@ class Load:
 
     async def stop_emitting(self) -> None:
         """Emit nothing new; returns when every event has its answer."""
+        await self.abandon_emitting()
+        await self.emitters.settle()
+
+    async def abandon_emitting(self) -> None:
+        """Emit nothing new, whatever becomes of what is under way."""
         for task in self._emitting:
             task.cancel()
         await asyncio.gather(*self._emitting, return_exceptions=True)
         self._emitting.clear()
-        await self.emitters.settle()
 
     async def all_are_connected(self, seconds: float = READY_SECONDS) -> None:
         """Wait until every client is connected and subscribed."""
@@ -150,6 +157,7 @@ async def running_load(
             refreshes=shape.refreshes,
             heartbeat_seconds=shape.heartbeat_seconds,
             dead_seconds=shape.dead_seconds,
+            longest_back_off=shape.longest_back_off,
             receive_buffer=shape.receive_buffer,
             source=f"127.0.{number}.1",
         )
@@ -174,6 +182,7 @@ async def running_load(
             await load.all_are_connected()
             yield load
         finally:
+            await load.abandon_emitting()
             await emitters.close()
             for crowd in crowds:
                 await crowd.kill()

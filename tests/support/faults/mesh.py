@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 
 from harkara_cli.data_dir import DataDir
+from tests.support.faults import small_disk
 from tests.support.mesh import Mesh, running_mesh
 from tests.support.processes import family_of, is_gone
 from tests.support.waiting import wait_until_async
@@ -38,8 +39,6 @@ class _Now(msgspec.Struct):
 
     pids: dict[str, list[int]]
     ops_urls: dict[str, list[str]]
-    emit_target: str
-    emit_targets: list[str] = []
 
 
 class FaultMesh:
@@ -67,25 +66,30 @@ class FaultMesh:
     @property
     def emit_targets(self) -> list[str]:
         """Where Emit is answered."""
-        now = self._now()
-        return now.emit_targets or [now.emit_target]
+        return self.mesh.emit_targets
 
     def kinds(self) -> list[str]:
         """Which kinds there are."""
         return list(self.mesh.pids)
 
     def signal(self, kind: str, number: signal.Signals, index: int = 0) -> int:
-        """Signal one process; Postgres with all its backends where it is to freeze or go on.
-
-        Returns:
-            Its pid.
-        """
+        """Signal one process; its pid."""
         pid = self.pids(kind)[index]
-        whole = kind == "postgres" and number in {signal.SIGSTOP, signal.SIGCONT}
-        for member in family_of(pid) if whole else {pid}:
-            with suppress(ProcessLookupError):
-                os.kill(member, number)
+        _send(pid, number)
         return pid
+
+    @contextmanager
+    def frozen(self, kind: str, index: int = 0) -> Iterator[None]:
+        """SIGSTOP one process, and SIGCONT the same in the end; Postgres with all its backends."""
+        pid = self.pids(kind)[index]
+        members = family_of(pid) if kind == "postgres" else {pid}
+        for member in members:
+            _send(member, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for member in members:
+                _send(member, signal.SIGCONT)
 
     async def kill(self, kind: str, index: int = 0) -> None:
         """kill -9, and wait until it is gone."""
@@ -134,7 +138,7 @@ class FaultMesh:
             return False
         if kind == "postgres":
             return self._postgres_answers()
-        return all(_is_ready(url) for url in now.ops_urls.get(kind, []))
+        return all(is_ready(url) for url in now.ops_urls.get(kind, []))
 
     def _postgres_answers(self) -> bool:
         try:
@@ -149,7 +153,13 @@ class FaultMesh:
             await self.is_back(kind)
 
 
-def _is_ready(url: str) -> bool:
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def is_ready(url: str) -> bool:
+    """Whether the process with this ops URL says that it can be used."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:  # noqa: S310 - our own.
             return bool(answer.status == 200)
@@ -159,11 +169,23 @@ def _is_ready(url: str) -> bool:
 
 @contextmanager
 def fault_mesh(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    disk_megabytes: int | None = None,
 ) -> Iterator[FaultMesh]:
-    """Start a mesh on a new folder, and stop it in the end."""
+    """Start a mesh on a new folder, and stop it in the end.
+
+    Args:
+        folder: Of its data and its log.
+        arguments: Of `up`.
+        environment: Settings.
+        disk_megabytes: The size of a disk of Postgres' own; None for the machine's.
+    """
     data = folder / "data"
-    with running_mesh(data, *arguments, environment={**SETTINGS, **(environment or {})}) as (mesh, process):
+    settings = {**SETTINGS, **(environment or {})}
+    inside = [] if disk_megabytes is None else small_disk.command(data / "postgres", disk_megabytes)
+    with running_mesh(data, *arguments, environment=settings, inside=inside) as (mesh, process):
         yield FaultMesh(mesh, process, folder / "data.log")
 
 
