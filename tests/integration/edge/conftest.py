@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 import uvloop
@@ -27,6 +28,7 @@ from tests.support.scripted_mesh import (
     opened,
     subscribed,
 )
+from tests.support.waiting import wait_until_async
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -106,6 +108,14 @@ class Edge:
         value = self.registry.get_sample_value(name)
         assert value is not None
         return value
+
+    async def lose_watch(self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        """End the watch over revocations, and refuse another with this until `auth.refuse` is None again."""
+        # One that has not begun cannot be lost, and without it nobody is let in.
+        await wait_until_async(lambda: self.metric("harkara_edge_watching") == 1)
+        self.auth.refuse = code
+        self.auth.end_watches()
+        await wait_until_async(lambda: self.metric("harkara_edge_watching") == 0)
 
     async def end(self) -> None:
         self.stop.set()

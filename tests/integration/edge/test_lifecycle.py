@@ -40,9 +40,7 @@ async def test_a_worker_is_ready_while_both_services_are_there(edge: Edge, strea
     edge.delivery.refuse = None
     await wait_until_async(lambda: edge.metric("harkara_edge_attached") == 1)
     assert await ready(edge) == 200
-    edge.auth.refuse = grpc.StatusCode.UNAVAILABLE
-    edge.auth.end_watches()
-    await wait_until_async(lambda: edge.metric("harkara_edge_watching") == 0)
+    await edge.lose_watch()
     assert await ready(edge) == 503
 
 

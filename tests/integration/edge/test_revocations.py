@@ -86,9 +86,7 @@ async def test_what_happens_while_the_watch_is_broken_is_told_when_it_is_back(
 ) -> None:
     del events
     client = await edge.sign_in("user_1")
-    edge.auth.refuse = grpc.StatusCode.UNAVAILABLE
-    edge.auth.end_watches()
-    await wait_until_async(lambda: edge.metric("harkara_edge_watching") == 0)
+    await edge.lose_watch()
     known = edge.auth.version
     edge.auth.revoke("user_1", DISABLED)
     assert await client.heartbeat()
@@ -110,9 +108,7 @@ async def test_an_answer_of_before_the_watch_began_is_judged_by_what_happened_be
 
 async def test_a_session_of_after_the_change_stays(edge: Edge, events: TinyEventService) -> None:
     del events
-    edge.auth.refuse = grpc.StatusCode.UNAVAILABLE
-    edge.auth.end_watches()
-    await wait_until_async(lambda: edge.metric("harkara_edge_watching") == 0)
+    await edge.lose_watch()
     edge.auth.revoke("user_1", auth_pb.REVOCATION_REASON_ROLE_CHANGED)
     client = await edge.sign_in("user_1", user_role="customer")
     edge.auth.refuse = None
@@ -125,9 +121,7 @@ async def test_while_our_own_credential_is_refused_no_client_is_told_that_its_to
     edge: Edge, stream: Attached, code: grpc.StatusCode
 ) -> None:
     del stream
-    edge.auth.refuse = code
-    edge.auth.end_watches()
-    await wait_until_async(lambda: edge.metric("harkara_edge_watching") == 0)
+    await edge.lose_watch(code)
     client = await edge.open()
     edge.auth.tokens["any"] = grpc.StatusCode.UNAUTHENTICATED
     await client.send({"type": "auth", "token": "any"})
@@ -140,8 +134,7 @@ async def test_connected_clients_stay_while_the_auth_service_is_away(
 ) -> None:
     client = await edge.sign_in("user_1")
     await client.subscribe("*")
-    edge.auth.refuse = grpc.StatusCode.UNAVAILABLE
-    edge.auth.end_watches()
+    await edge.lose_watch()
     edge.auth.tokens["new"] = grpc.StatusCode.UNAVAILABLE
     await client.send({"type": "auth", "token": "new"})
     assert (await client.expect("error"))["code"] == "try_again_later"
