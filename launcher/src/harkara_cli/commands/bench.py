@@ -71,6 +71,30 @@ def fanout(
     _show(report, "fanout", f"fanout: one user with {sockets:,} sockets", as_json=as_json)
 
 
+def storm(  # noqa: PLR0913 - one option for each thing that can be chosen.
+    *,
+    clients: Annotated[int, typer.Option(min=1, max=15_000, help="Clients that come back.")] = 10_000,
+    missed: Annotated[int, typer.Option(min=0, max=1_000, help="Events that each has missed.")] = 5,
+    edge_workers: Workers = 1,
+    replicas: Annotated[int, typer.Option(min=1, max=16, help="Event-services.")] = 1,
+    loop: Loop = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everybody loses the connection and comes back at once: how long until all have what they missed."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from harkara_bench import storm as bench  # noqa: PLC0415 - gRPC takes a while to import.
+
+    with _mesh(edge_workers, loop, replicas) as (line, data):
+        report = asyncio.run(
+            bench.storm(_target(line), data.minter().for_user, say, clients=clients, missed=missed)
+        )
+    if as_json:
+        put(bench.storm_as_json(report))
+    else:
+        bench.show_storm(report, Console(width=None if sys.stdout.isatty() else 140))
+
+
 def register(app: typer.Typer) -> None:
     """Adds the group `bench`."""
     group = typer.Typer(
@@ -79,11 +103,12 @@ def register(app: typer.Typer) -> None:
     )
     group.command()(emit)
     group.command()(fanout)
+    group.command()(storm)
     app.add_typer(group, name="bench")
 
 
 @contextlib.contextmanager
-def _mesh(edge_workers: int, loop: str | None) -> Iterator[tuple[bytes, DataDir]]:
+def _mesh(edge_workers: int, loop: str | None, replicas: int = 1) -> Iterator[tuple[bytes, DataDir]]:
     """A mesh of its own: the JSON line of its `up`, and its data folder."""
     environment = {**os.environ, **_SETTINGS}
     if loop is not None:
@@ -93,6 +118,7 @@ def _mesh(edge_workers: int, loop: str | None) -> Iterator[tuple[bytes, DataDir]
         data_dir = Path(folder) / "data"
         command = [sys.executable, "-m", "harkara_cli", "up", "--json", "--ports", "auto"]
         command += ["--data-dir", str(data_dir), "--edge-workers", str(edge_workers)]
+        command += ["--replicas", str(replicas)]
         with (Path(folder) / "log").open("wb+") as log:
             process = subprocess.Popen(  # noqa: S603 - our own command.
                 command, stdout=subprocess.PIPE, stderr=log, env=environment
