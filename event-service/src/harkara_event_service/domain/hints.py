@@ -22,7 +22,9 @@ HINT_BYTES = 256 * 1024
 
 _VERSION = 1
 
-_Seq = Annotated[int, msgspec.Meta(ge=1)]
+# A bigint: nothing is numbered past it, and what were could be neither read after nor told to an edge.
+_MOST = 2**63 - 1
+_Seq = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -38,7 +40,7 @@ class _HeardEvent(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class _Hint(msgspec.Struct, array_like=True, frozen=True):
     version: int
     writer: Annotated[int, msgspec.Meta(ge=0, lt=WRITERS)]
-    number: Annotated[int, msgspec.Meta(ge=1)]
+    number: Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
     events: list[_HeardEvent]
     last_seqs: dict[str, _Seq]
 
