@@ -44,7 +44,7 @@ class Settings(GrpcSettings):
     postgres_dsn: SecretStr = Field(description="postgresql://user:password@host:port/database")
     retention_days: int = Field(30, ge=7, le=3650, description="How long events are kept, in days.")
     max_connections_per_user: int = Field(
-        20, ge=1, le=1_000_000, description="Open connections of one user, over all edges."
+        20, ge=1, le=1_000_000, description="Open connections of one user, over all edges of a replica."
     )
     write_lanes: int = Field(1, ge=1, le=16, description="Transactions that may be in flight at once.")
     collapse_ms: int = Field(
