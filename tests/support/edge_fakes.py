@@ -112,6 +112,7 @@ class FakeVerifier:
         self.version = 1
         self.error: type[VerificationError] | None = None
         self.asked = 0
+        self.crowded = False
         self.before_answer: Callable[[], None] | None = None
 
     async def verify(self, token: str) -> Principal:

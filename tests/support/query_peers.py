@@ -85,6 +85,16 @@ class AuthPeer(auth_service_pb2_grpc.AuthServiceServicer):
             await context.abort(answer, "refused")
         return answer
 
+    async def AuthenticateBatch(  # noqa: N802 - gRPC's name.
+        self,
+        request: auth.AuthenticateBatchRequest,
+        context: aio.ServicerContext[auth.AuthenticateBatchRequest, auth.AuthenticateBatchResponse],
+    ) -> auth.AuthenticateBatchResponse:
+        """For an edge alone."""
+        del request
+        await context.abort(grpc.StatusCode.PERMISSION_DENIED, "refused")
+        raise AssertionError
+
     async def WatchRevocations(  # noqa: N802 - gRPC's name.
         self,
         request: auth.WatchRevocationsRequest,

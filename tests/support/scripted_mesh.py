@@ -197,6 +197,7 @@ class ScriptedAuth(auth_grpc.AuthServiceServicer):
         self.version = 100
         self.tokens: dict[str, Identity | grpc.StatusCode] = {}
         self.asked: list[str] = []
+        self.batches: list[int] = []
         self.held: dict[str, asyncio.Event] = {}
         self.since: list[int | None] = []
         self.silent = False
@@ -230,18 +231,23 @@ class ScriptedAuth(auth_grpc.AuthServiceServicer):
         for watcher in self._watchers:
             watcher.put_nowait(None)
 
-    async def Authenticate(  # noqa: N802 - the RPC's name.
-        self, request: auth_pb.AuthenticateRequest, context: Any
-    ) -> auth_pb.AuthenticateResponse:
-        self.asked.append(request.token)
+    async def AuthenticateBatch(  # noqa: N802 - the RPC's name.
+        self, request: auth_pb.AuthenticateBatchRequest, context: Any
+    ) -> auth_pb.AuthenticateBatchResponse:
+        del context
+        self.batches.append(len(request.tokens))
+        results = await asyncio.gather(*map(self._judge, request.tokens))
+        return auth_pb.AuthenticateBatchResponse(results=results)
+
+    async def _judge(self, token: str) -> auth_pb.AuthenticateResult:
+        self.asked.append(token)
         # As of now: what happens while the answer is held, it does not know.
         version = self.version
-        if request.token in self.held:
-            await self.held[request.token].wait()
-        found = self.tokens.get(request.token, grpc.StatusCode.UNAUTHENTICATED)
+        if token in self.held:
+            await self.held[token].wait()
+        found = self.tokens.get(token, grpc.StatusCode.UNAUTHENTICATED)
         if isinstance(found, grpc.StatusCode):
-            await context.abort(found, "as the test says")
-        assert isinstance(found, Identity)
+            return auth_pb.AuthenticateResult(code=found.value[0])
         answer = auth_pb.AuthenticateResponse(
             kind=found.kind,
             user_id=found.user_id,
@@ -251,7 +257,14 @@ class ScriptedAuth(auth_grpc.AuthServiceServicer):
         answer.expire_time.FromNanoseconds(int(found.expires_at * 1e9))
         if self.after_answer is not None:
             self.after_answer()
-        return answer
+        return auth_pb.AuthenticateResult(principal=answer)
+
+    async def Authenticate(  # noqa: N802 - the RPC's name.
+        self, request: auth_pb.AuthenticateRequest, context: Any
+    ) -> auth_pb.AuthenticateResponse:
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not what an edge asks")
+        raise AssertionError
 
     async def WatchRevocations(  # noqa: N802 - the RPC's name.
         self, request: auth_pb.WatchRevocationsRequest, context: Any

@@ -68,6 +68,10 @@ class EventStream(Protocol):
 class TokenVerifier(Protocol):
     """The auth-service."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever asks now would wait for too long."""
+
     async def verify(self, token: str) -> Principal:
         """Say whom a token speaks for.
 

@@ -95,6 +95,7 @@ async def serve(  # noqa: PLR0913 - what every service takes, and what tests put
     async with AsyncExitStack() as stack:
         auth_channel = await stack.enter_async_context(open_channel(settings.auth_target))
         auth = AuthClient(channel=auth_channel, credential=credential, jitter=jitter, metrics=metrics)
+        stack.push_async_callback(auth.close)
         finder = Finder(
             targets=Targets(settings.event_targets, settings.worker),
             credential=credential,

@@ -59,6 +59,43 @@ async def add(service: AuthService, *user_ids: str, role: int = users_pb.ROLE_SH
     await service.users.AddUsers(users_pb.AddUsersRequest(users=users), timeout=SECONDS)
 
 
+async def test_of_a_batch_each_token_is_judged_by_itself_and_users_are_looked_up_together(
+    service: AuthService,
+) -> None:
+    await add(service, "anna", "bert")
+    await service.users.DisableUsers(users_pb.DisableUsersRequest(user_ids=["bert"]), timeout=SECONDS)
+    tokens = [
+        signed(user_claims("anna")),
+        "not a token",
+        signed(user_claims("bert")),
+        signed(user_claims("nobody")),
+        signed(user_claims("anna")),
+        signed(service_claims("orders")),
+    ]
+    before = await service.metric("lookup_statements_total")
+
+    answer = await service.auth.AuthenticateBatch(
+        auth_pb.AuthenticateBatchRequest(tokens=tokens), timeout=SECONDS
+    )
+
+    codes = [result.code for result in answer.results]
+    refused, unknown = UNAUTHENTICATED.value[0], PERMISSION_DENIED.value[0]
+    assert codes == [0, refused, unknown, unknown, 0, 0]
+    assert [result.HasField("principal") for result in answer.results] == [code == 0 for code in codes]
+    assert answer.results[0].principal == await service.authenticate(tokens[0])
+    assert answer.results[5].principal.kind == auth_pb.PRINCIPAL_KIND_SERVICE
+    # One lone look-up goes at once; what comes meanwhile goes together.
+    assert await service.metric("lookup_statements_total") - before <= 2
+
+
+@pytest.mark.parametrize("count", [0, 257])
+async def test_a_batch_of_none_or_of_too_many_is_refused(service: AuthService, count: int) -> None:
+    async with refusing(INVALID_ARGUMENT):
+        await service.auth.AuthenticateBatch(
+            auth_pb.AuthenticateBatchRequest(tokens=["x"] * count), timeout=SECONDS
+        )
+
+
 async def disable(service: AuthService, *user_ids: str) -> None:
     await service.users.DisableUsers(users_pb.DisableUsersRequest(user_ids=user_ids), timeout=SECONDS)
 

@@ -67,6 +67,9 @@ class Servicer(pb_grpc.AuthServiceServicer):
     async def Authenticate(self, request: Any, context: Any) -> Any:  # noqa: N802
         return await self._one(request, context)
 
+    async def AuthenticateBatch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
     def WatchRevocations(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self._many(request, context)
 

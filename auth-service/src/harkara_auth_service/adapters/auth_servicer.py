@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final, cast
 
+import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1 import auth_service_pb2_grpc as rpc
-from harkara_auth_service.adapters.statuses import as_status
+from harkara_auth_service.adapters.statuses import as_status, status_of
+from harkara_auth_service.domain.errors import AuthError
 from harkara_auth_service.domain.token_rules import PrincipalKind
 from harkara_auth_service.domain.users import ChangeReason, Principal
 from harkara_auth_service.service.authentication import ANSWER_SECONDS, Authentication
 from harkara_auth_service.service.changes import ChangeFeed, Revocations
+from harkara_servicekit.grpc_server import StatusError
+
+MAX_BATCH: Final = 256
 
 SERVICE_NAME: Final = "harkara.auth.v1.AuthService"
 
@@ -49,6 +55,23 @@ class AuthServicer(rpc.AuthServiceServicer):
         with as_status():
             principal = await self._authentication.authenticate(request.token, _seconds_for(context))
         return _response_for(principal)
+
+    async def AuthenticateBatch(  # noqa: D102, N802 - the proto's.
+        self, request: pb.AuthenticateBatchRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.AuthenticateBatchResponse:
+        if not 1 <= len(request.tokens) <= MAX_BATCH:
+            raise StatusError(grpc.StatusCode.INVALID_ARGUMENT, f"tokens: 1 to {MAX_BATCH}")
+        seconds = _seconds_for(context)
+        # Side by side: their users are looked up together.
+        results = await asyncio.gather(*(self._result(token, seconds) for token in request.tokens))
+        return pb.AuthenticateBatchResponse(results=results)
+
+    async def _result(self, token: str, seconds: float) -> pb.AuthenticateResult:
+        try:
+            principal = await self._authentication.authenticate(token, seconds)
+        except AuthError as error:
+            return pb.AuthenticateResult(code=status_of(error).code.value[0])
+        return pb.AuthenticateResult(principal=_response_for(principal))
 
     async def WatchRevocations(  # noqa: D102, N802 - the proto's.
         self, request: pb.WatchRevocationsRequest, context: aio.ServicerContext[Any, Any]

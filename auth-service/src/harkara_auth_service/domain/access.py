@@ -32,6 +32,7 @@ _ASKS_FOR_IDENTITY: Final = internal("edge", "event-service", "query-service")
 
 RPC_RULES: Final[Mapping[str, Rule]] = {
     "/harkara.auth.v1.AuthService/Authenticate": _ASKS_FOR_IDENTITY,
+    "/harkara.auth.v1.AuthService/AuthenticateBatch": _ASKS_FOR_IDENTITY,
     "/harkara.auth.v1.AuthService/WatchRevocations": _ASKS_FOR_IDENTITY,
     "/harkara.auth.v1.UserService/AddUsers": keeps_users,
     "/harkara.auth.v1.UserService/ListUsers": keeps_users,

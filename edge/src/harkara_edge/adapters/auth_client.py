@@ -1,11 +1,12 @@
 """The auth-service: tokens verified, revocations watched.
 
-A storm of clients waits here, in a queue of bounded length and time, rather than at the auth-service:
-only so many questions are under way at once. The watch is opened again for ever, from the version it
-knows, so nothing is missed; silence of three seconds is its death.
+A storm of clients waits here, in a queue of bounded length and time, rather than at the auth-service: only
+so many questions are under way at once, and what has come meanwhile goes into the next one together, since
+a call costs several times what a token does. A lone token waits for nothing. While the first in the queue
+has waited for long, newcomers are turned away at the door (`crowded`): they would wait for nothing.
 
-The auth-service answers UNAUTHENTICATED both for a client's bad token and for our own bad credential. The
-watch has the same credential and no client's token: while it is refused, nobody's token can be judged.
+The watch is opened again for ever, from the version it knows, so nothing is missed; silence of three
+seconds is its death. While our own credential is refused there, nobody's token can be judged.
 
 What does not belong here: which sessions an answer or a revocation ends.
 """
@@ -13,7 +14,9 @@ What does not belong here: which sessions an answer or a revocation ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -30,7 +33,11 @@ from harkara_servicekit.credential import Credential
 
 DEADLINE_SECONDS: Final = 3.0
 QUEUE_SECONDS: Final = 10.0
-MAX_IN_FLIGHT: Final = 64
+CROWDED_SECONDS: Final = 5.0
+"""How long the first in the queue has waited when newcomers are turned away."""
+
+MAX_IN_FLIGHT: Final = 8
+MAX_BATCH: Final = 64
 MAX_WAITING: Final = 20_000
 SILENCE_SECONDS: Final = 3.0
 
@@ -46,9 +53,29 @@ _REASONS: Final = {
     pb.REVOCATION_REASON_REMOVED: RevocationReason.REMOVED_OR_DISABLED,
     pb.REVOCATION_REASON_ROLE_CHANGED: RevocationReason.ROLE_CHANGED,
 }
+
+
+class _Code:
+    """Of `google.rpc.Code`, what a token can be answered with."""
+
+    PERMISSION_DENIED: Final = 7
+    UNAVAILABLE: Final = 14
+    UNAUTHENTICATED: Final = 16
+
+
+_AWAY: Final = pb.AuthenticateResult(code=_Code.UNAVAILABLE)
 _OUR_CREDENTIAL: Final = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A token in the queue."""
+
+    token: str
+    answer: asyncio.Future[pb.AuthenticateResult]
+    asked_at: float
 
 
 class AuthClient:
@@ -73,8 +100,9 @@ class AuthClient:
         self._credential = credential
         self._jitter = jitter
         self._metrics = metrics
-        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._waiting = 0
+        self._queue: deque[_Question] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         self._credential_refused = False
         self._version: int | None = None
         self._watching = False
@@ -85,53 +113,84 @@ class AuthClient:
         """Whether the auth-service was heard of within the last seconds."""
         return self._watching
 
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever asks now would wait for too long."""
+        queue = self._queue
+        return bool(queue) and asyncio.get_running_loop().time() - queue[0].asked_at >= CROWDED_SECONDS
+
     async def verify(self, token: str) -> Principal:
         """Say whom a token speaks for. See the port."""
-        await self._take_turn()
-        try:
-            answer = await self._ask(token)
-        finally:
-            self._in_flight.release()
-        if answer.kind != pb.PRINCIPAL_KIND_USER:
-            # A service's token is good, but not for this.
-            raise UserRefusedError
-        return Principal(
-            user_id=answer.user_id,
-            role=answer.role,
-            expires_at=answer.expire_time.seconds + answer.expire_time.nanos / 1e9,
-            version=answer.version,
-        )
-
-    async def _take_turn(self) -> None:
-        if self._credential_refused or self._waiting >= MAX_WAITING:
+        if self._is_closed or self._credential_refused or len(self._queue) >= MAX_WAITING:
             raise VerifierAwayError
-        if not self._in_flight.locked():
-            await self._in_flight.acquire()
-            return
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(QUEUE_SECONDS):
-                await self._in_flight.acquire()
-        except TimeoutError:
-            raise VerifierAwayError from None
-        finally:
-            self._waiting -= 1
+        loop = asyncio.get_running_loop()
+        question = _Question(token, loop.create_future(), loop.time())
+        self._queue.append(question)
+        self._send()
+        result = await question.answer
+        match result.code:
+            case 0:
+                return _principal(result.principal)
+            case _Code.UNAUTHENTICATED:
+                raise TokenRefusedError
+            case _Code.PERMISSION_DENIED:
+                raise UserRefusedError
+        raise VerifierAwayError
 
-    async def _ask(self, token: str) -> pb.AuthenticateResponse:
+    def _send(self) -> None:
+        """Ask what waits, as far as there may be more calls."""
+        while self._queue and len(self._calls) < MAX_IN_FLIGHT:
+            call = asyncio.create_task(self._ask(self._take()))
+            self._calls.add(call)
+            call.add_done_callback(self._answered)
+
+    def _take(self) -> list[_Question]:
+        """Take the first of the queue; who has waited too long is told so, who was cancelled is left out."""
+        now = asyncio.get_running_loop().time()
+        taken: list[_Question] = []
+        while self._queue and len(taken) < MAX_BATCH:
+            question = self._queue.popleft()
+            if question.answer.done():
+                continue
+            if now - question.asked_at >= QUEUE_SECONDS:
+                question.answer.set_result(_AWAY)
+            else:
+                taken.append(question)
+        return taken
+
+    def _answered(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._send()
+
+    async def _ask(self, questions: Sequence[_Question]) -> None:
+        """Ask about some tokens, and hand out the answers; each gets one, whatever happens."""
+        results: Sequence[pb.AuthenticateResult] = ()
         try:
-            return await self._stub.Authenticate(
-                pb.AuthenticateRequest(token=token),
-                timeout=DEADLINE_SECONDS,
-                metadata=self._credential.metadata(),
-            )
+            if questions:
+                answer: pb.AuthenticateBatchResponse = await self._stub.AuthenticateBatch(
+                    pb.AuthenticateBatchRequest(tokens=[question.token for question in questions]),
+                    timeout=DEADLINE_SECONDS,
+                    metadata=self._credential.metadata(),
+                )
+                results = answer.results
         except aio.AioRpcError as error:
-            match error.code():
-                case grpc.StatusCode.UNAUTHENTICATED:
-                    raise TokenRefusedError from None
-                case grpc.StatusCode.PERMISSION_DENIED:
-                    raise UserRefusedError from None
-                case _:
-                    raise VerifierAwayError from None
+            # Of the call, hence of none of the tokens: those have their own codes.
+            _log.debug("authenticate_failed", code=error.code().name)
+        finally:
+            for index, question in enumerate(questions):
+                if not question.answer.done():
+                    question.answer.set_result(results[index] if index < len(results) else _AWAY)
+
+    async def close(self) -> None:
+        """Give up what is being asked; who waits for it is told that nobody can say."""
+        self._is_closed = True
+        queue, self._queue = self._queue, deque()
+        for question in queue:
+            if not question.answer.done():
+                question.answer.set_result(_AWAY)
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
     async def watch(self, revoked: Revoked) -> None:
         """Keep the watch open until cancelled.
@@ -192,6 +251,18 @@ class AuthClient:
         self._told = True
         self._watching = False
         self._metrics.watching.set(0)
+
+
+def _principal(answer: pb.AuthenticateResponse) -> Principal:
+    if answer.kind != pb.PRINCIPAL_KIND_USER:
+        # A service's token is good, but not for this.
+        raise UserRefusedError
+    return Principal(
+        user_id=answer.user_id,
+        role=answer.role,
+        expires_at=answer.expire_time.seconds + answer.expire_time.nanos / 1e9,
+        version=answer.version,
+    )
 
 
 def _read(response: pb.WatchRevocationsResponse) -> list[Revocation]:

@@ -224,7 +224,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         end += len(opening.END_OF_HEAD)
         server = self._server
-        answer = opening.answer(bytes(head[:end]), server.origins, full=self._full or not server.accepting)
+        full = self._full or not server.accepting or server.service.crowded
+        answer = opening.answer(bytes(head[:end]), server.origins, full=full)
         if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
             self._refuse(answer)
             return

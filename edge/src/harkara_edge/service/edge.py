@@ -101,6 +101,11 @@ class EdgeService:
 
     # Called by the sockets.
 
+    @property
+    def crowded(self) -> bool:
+        """Whether a newcomer is better told so at once: too many are waiting to be verified."""
+        return self._verification.crowded
+
     def connected(self, socket: Socket) -> Client:
         """Take a new connection, its WebSocket handshake done; return what stands for it from now on."""
         at = self._clock()

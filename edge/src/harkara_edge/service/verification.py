@@ -32,6 +32,11 @@ class Verification:
         self._memory = RevocationMemory()
         self._watching = asyncio.Event()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever asks now would wait for too long."""
+        return self._verifier.crowded
+
     def learn(self, version: int, revocations: list[Revocation]) -> bool:
         """Take in what the watch tells; see `RevocationMemory.learn`."""
         went_back = self._memory.learn(version, revocations)

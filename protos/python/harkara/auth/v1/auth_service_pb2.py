@@ -25,27 +25,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"harkara/auth/v1/auth_service.proto\x12\x0fharkara.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x13\x41uthenticateRequest\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\"\xef\x01\n\x14\x41uthenticateResponse\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.harkara.auth.v1.PrincipalKindR\x04kind\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId\x12\x12\n\x04role\x18\x03 \x01(\tR\x04role\x12\x1f\n\x0b\x65vent_types\x18\x04 \x03(\tR\neventTypes\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version\"U\n\x17WatchRevocationsRequest\x12(\n\rsince_version\x18\x01 \x01(\x03H\x00R\x0csinceVersion\x88\x01\x01\x42\x10\n\x0e_since_version\"s\n\x18WatchRevocationsResponse\x12=\n\x0brevocations\x18\x01 \x03(\x0b\x32\x1b.harkara.auth.v1.RevocationR\x0brevocations\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"z\n\nRevocation\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32!.harkara.auth.v1.RevocationReasonR\x06reason\x12\x18\n\x07service\x18\x03 \x01(\x08R\x07service*\x81\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13PRINCIPAL_KIND_USER\x10\x01\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x02\x12\x1b\n\x17PRINCIPAL_KIND_INTERNAL\x10\x03*\xc2\x01\n\x10RevocationReason\x12!\n\x1dREVOCATION_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREVOCATION_REASON_DISABLED\x10\x01\x12\x1d\n\x19REVOCATION_REASON_REMOVED\x10\x02\x12\"\n\x1eREVOCATION_REASON_ROLE_CHANGED\x10\x03\x12(\n$REVOCATION_REASON_CREDENTIAL_REVOKED\x10\x04\x32\xd5\x01\n\x0b\x41uthService\x12[\n\x0c\x41uthenticate\x12$.harkara.auth.v1.AuthenticateRequest\x1a%.harkara.auth.v1.AuthenticateResponse\x12i\n\x10WatchRevocations\x12(.harkara.auth.v1.WatchRevocationsRequest\x1a).harkara.auth.v1.WatchRevocationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"harkara/auth/v1/auth_service.proto\x12\x0fharkara.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x13\x41uthenticateRequest\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\"\xef\x01\n\x14\x41uthenticateResponse\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.harkara.auth.v1.PrincipalKindR\x04kind\x12\x17\n\x07user_id\x18\x02 \x01(\tR\x06userId\x12\x12\n\x04role\x18\x03 \x01(\tR\x04role\x12\x1f\n\x0b\x65vent_types\x18\x04 \x03(\tR\neventTypes\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version\"2\n\x18\x41uthenticateBatchRequest\x12\x16\n\x06tokens\x18\x01 \x03(\tR\x06tokens\"Z\n\x19\x41uthenticateBatchResponse\x12=\n\x07results\x18\x01 \x03(\x0b\x32#.harkara.auth.v1.AuthenticateResultR\x07results\"m\n\x12\x41uthenticateResult\x12\x43\n\tprincipal\x18\x01 \x01(\x0b\x32%.harkara.auth.v1.AuthenticateResponseR\tprincipal\x12\x12\n\x04\x63ode\x18\x02 \x01(\x05R\x04\x63ode\"U\n\x17WatchRevocationsRequest\x12(\n\rsince_version\x18\x01 \x01(\x03H\x00R\x0csinceVersion\x88\x01\x01\x42\x10\n\x0e_since_version\"s\n\x18WatchRevocationsResponse\x12=\n\x0brevocations\x18\x01 \x03(\x0b\x32\x1b.harkara.auth.v1.RevocationR\x0brevocations\x12\x18\n\x07version\x18\x02 \x01(\x03R\x07version\"z\n\nRevocation\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32!.harkara.auth.v1.RevocationReasonR\x06reason\x12\x18\n\x07service\x18\x03 \x01(\x08R\x07service*\x81\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13PRINCIPAL_KIND_USER\x10\x01\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x02\x12\x1b\n\x17PRINCIPAL_KIND_INTERNAL\x10\x03*\xc2\x01\n\x10RevocationReason\x12!\n\x1dREVOCATION_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREVOCATION_REASON_DISABLED\x10\x01\x12\x1d\n\x19REVOCATION_REASON_REMOVED\x10\x02\x12\"\n\x1eREVOCATION_REASON_ROLE_CHANGED\x10\x03\x12(\n$REVOCATION_REASON_CREDENTIAL_REVOKED\x10\x04\x32\xc1\x02\n\x0b\x41uthService\x12[\n\x0c\x41uthenticate\x12$.harkara.auth.v1.AuthenticateRequest\x1a%.harkara.auth.v1.AuthenticateResponse\x12j\n\x11\x41uthenticateBatch\x12).harkara.auth.v1.AuthenticateBatchRequest\x1a*.harkara.auth.v1.AuthenticateBatchResponse\x12i\n\x10WatchRevocations\x12(.harkara.auth.v1.WatchRevocationsRequest\x1a).harkara.auth.v1.WatchRevocationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'harkara.auth.v1.auth_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRINCIPALKIND']._serialized_start=704
-  _globals['_PRINCIPALKIND']._serialized_end=833
-  _globals['_REVOCATIONREASON']._serialized_start=836
-  _globals['_REVOCATIONREASON']._serialized_end=1030
+  _globals['_PRINCIPALKIND']._serialized_start=959
+  _globals['_PRINCIPALKIND']._serialized_end=1088
+  _globals['_REVOCATIONREASON']._serialized_start=1091
+  _globals['_REVOCATIONREASON']._serialized_end=1285
   _globals['_AUTHENTICATEREQUEST']._serialized_start=88
   _globals['_AUTHENTICATEREQUEST']._serialized_end=131
   _globals['_AUTHENTICATERESPONSE']._serialized_start=134
   _globals['_AUTHENTICATERESPONSE']._serialized_end=373
-  _globals['_WATCHREVOCATIONSREQUEST']._serialized_start=375
-  _globals['_WATCHREVOCATIONSREQUEST']._serialized_end=460
-  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_start=462
-  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_end=577
-  _globals['_REVOCATION']._serialized_start=579
-  _globals['_REVOCATION']._serialized_end=701
-  _globals['_AUTHSERVICE']._serialized_start=1033
-  _globals['_AUTHSERVICE']._serialized_end=1246
+  _globals['_AUTHENTICATEBATCHREQUEST']._serialized_start=375
+  _globals['_AUTHENTICATEBATCHREQUEST']._serialized_end=425
+  _globals['_AUTHENTICATEBATCHRESPONSE']._serialized_start=427
+  _globals['_AUTHENTICATEBATCHRESPONSE']._serialized_end=517
+  _globals['_AUTHENTICATERESULT']._serialized_start=519
+  _globals['_AUTHENTICATERESULT']._serialized_end=628
+  _globals['_WATCHREVOCATIONSREQUEST']._serialized_start=630
+  _globals['_WATCHREVOCATIONSREQUEST']._serialized_end=715
+  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_start=717
+  _globals['_WATCHREVOCATIONSRESPONSE']._serialized_end=832
+  _globals['_REVOCATION']._serialized_start=834
+  _globals['_REVOCATION']._serialized_end=956
+  _globals['_AUTHSERVICE']._serialized_start=1288
+  _globals['_AUTHSERVICE']._serialized_end=1609
 # @@protoc_insertion_point(module_scope)

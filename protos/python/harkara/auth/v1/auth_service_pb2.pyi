@@ -151,6 +151,82 @@ class AuthenticateResponse(_message.Message):
 Global___AuthenticateResponse: _TypeAlias = AuthenticateResponse  # noqa: Y015
 
 @_typing.final
+class AuthenticateBatchRequest(_message.Message):
+    """Tokens to verify."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required. 1 to 256 JWTs."""
+
+    def __init__(
+        self,
+        *,
+        tokens: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthenticateBatchRequest: _TypeAlias = AuthenticateBatchRequest  # noqa: Y015
+
+@_typing.final
+class AuthenticateBatchResponse(_message.Message):
+    """What became of each token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuthenticateResult]:
+        """One for each token, in order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___AuthenticateResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthenticateBatchResponse: _TypeAlias = AuthenticateBatchResponse  # noqa: Y015
+
+@_typing.final
+class AuthenticateResult(_message.Message):
+    """What became of one token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """The status that Authenticate would have answered, as a google.rpc.Code; 0 with a principal."""
+    @_builtins.property
+    def principal(self) -> Global___AuthenticateResponse:
+        """Whom the token speaks for; absent where code says why nobody."""
+
+    def __init__(
+        self,
+        *,
+        principal: Global___AuthenticateResponse | None = ...,
+        code: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthenticateResult: _TypeAlias = AuthenticateResult  # noqa: Y015
+
+@_typing.final
 class WatchRevocationsRequest(_message.Message):
     """Where to go on from."""
 

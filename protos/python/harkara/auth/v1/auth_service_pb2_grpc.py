@@ -43,6 +43,11 @@ class AuthServiceStub:
                 request_serializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateRequest.SerializeToString,
                 response_deserializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateResponse.FromString,
                 _registered_method=True)
+        self.AuthenticateBatch = channel.unary_unary(
+                '/harkara.auth.v1.AuthService/AuthenticateBatch',
+                request_serializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateBatchRequest.SerializeToString,
+                response_deserializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateBatchResponse.FromString,
+                _registered_method=True)
         self.WatchRevocations = channel.unary_stream(
                 '/harkara.auth.v1.AuthService/WatchRevocations',
                 request_serializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.WatchRevocationsRequest.SerializeToString,
@@ -66,6 +71,14 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AuthenticateBatch(self, request, context):
+        """The same for several tokens, each judged by itself: for whoever has many to ask about at once, such as
+        an edge whose clients all come back. Ends with INVALID_ARGUMENT for none or too many.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchRevocations(self, request, context):
         """Every change that ends what a token was good for, in order, from a version on: those that
         happened already, then each as it happens. An empty response is a tick, sent after a second of
@@ -82,6 +95,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Authenticate,
                     request_deserializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateRequest.FromString,
                     response_serializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateResponse.SerializeToString,
+            ),
+            'AuthenticateBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuthenticateBatch,
+                    request_deserializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateBatchRequest.FromString,
+                    response_serializer=harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateBatchResponse.SerializeToString,
             ),
             'WatchRevocations': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchRevocations,
@@ -120,6 +138,33 @@ class AuthService:
             '/harkara.auth.v1.AuthService/Authenticate',
             harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateRequest.SerializeToString,
             harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuthenticateBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/harkara.auth.v1.AuthService/AuthenticateBatch',
+            harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateBatchRequest.SerializeToString,
+            harkara_dot_auth_dot_v1_dot_auth__service__pb2.AuthenticateBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

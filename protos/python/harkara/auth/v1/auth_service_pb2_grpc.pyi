@@ -42,6 +42,10 @@ class AuthServiceStub:
     saying why; one whose user is unknown, disabled or removed, PERMISSION_DENIED; Postgres away,
     UNAVAILABLE.
     """
+    AuthenticateBatch: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.AuthenticateBatchRequest, _auth_service_pb2.AuthenticateBatchResponse]
+    """The same for several tokens, each judged by itself: for whoever has many to ask about at once, such as
+    an edge whose clients all come back. Ends with INVALID_ARGUMENT for none or too many.
+    """
     WatchRevocations: _grpc.UnaryStreamMultiCallable[_auth_service_pb2.WatchRevocationsRequest, _auth_service_pb2.WatchRevocationsResponse]
     """Every change that ends what a token was good for, in order, from a version on: those that
     happened already, then each as it happens. An empty response is a tick, sent after a second of
@@ -61,6 +65,10 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Says whom a token speaks for. A token that is bad in whatever way answers UNAUTHENTICATED without
     saying why; one whose user is unknown, disabled or removed, PERMISSION_DENIED; Postgres away,
     UNAVAILABLE.
+    """
+    AuthenticateBatch: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.AuthenticateBatchRequest, _auth_service_pb2.AuthenticateBatchResponse]  # type: ignore[assignment]
+    """The same for several tokens, each judged by itself: for whoever has many to ask about at once, such as
+    an edge whose clients all come back. Ends with INVALID_ARGUMENT for none or too many.
     """
     WatchRevocations: _aio.UnaryStreamMultiCallable[_auth_service_pb2.WatchRevocationsRequest, _auth_service_pb2.WatchRevocationsResponse]  # type: ignore[assignment]
     """Every change that ends what a token was good for, in order, from a version on: those that
@@ -84,6 +92,16 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says whom a token speaks for. A token that is bad in whatever way answers UNAUTHENTICATED without
         saying why; one whose user is unknown, disabled or removed, PERMISSION_DENIED; Postgres away,
         UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def AuthenticateBatch(
+        self,
+        request: _auth_service_pb2.AuthenticateBatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.AuthenticateBatchResponse, _abc.Awaitable[_auth_service_pb2.AuthenticateBatchResponse]]:
+        """The same for several tokens, each judged by itself: for whoever has many to ask about at once, such as
+        an edge whose clients all come back. Ends with INVALID_ARGUMENT for none or too many.
         """
 
     @_abc_1.abstractmethod
