@@ -12,7 +12,7 @@ import pytest
 from harkara_event_service.domain import hints
 from harkara_event_service.domain.batches import BatchId
 from harkara_event_service.domain.event import Announced
-from harkara_event_service.ports import BatchPage, DisconnectReason, LogUnavailableError, Topic
+from harkara_event_service.ports import BatchPage, DisconnectReason, Heads, LogUnavailableError, Topic
 from harkara_event_service.service import hearing as hearing_module
 from tests.support.cutting_proxy import Fault, cutting_proxy
 from tests.support.delivery import Disconnected
@@ -319,6 +319,35 @@ async def test_whoever_stands_in_a_former_life_of_the_log_is_ended_and_gets_noth
 
     assert other.outbox.items[-1] == Disconnected(1, 1, DisconnectReason.RESUME_LOST)
     assert other.outbox.seqs_of(1) == [1]
+
+
+async def test_a_former_life_is_ended_before_heads_of_the_new_one_are_compared_whatever_fails(
+    replicas: tuple[Replica, Replica], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = replicas
+    await other.open(1, USER)
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute("UPDATE log_epoch SET epoch = 'new life'")
+    await one.hearing.look()
+    await one.emit(USER)
+    is_first = True
+
+    async def fail_first(user_ids: Sequence[str]) -> Heads:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            raise LogUnavailableError("away")
+        return await heads(user_ids)
+
+    heads = other.log.heads
+    monkeypatch.setattr(other.log, "heads", fail_first)
+    running = asyncio.create_task(other.hearing.run())
+
+    ended = Disconnected(1, 1, DisconnectReason.RESUME_LOST)
+    await wait_until_async(lambda: ended in other.outbox.items or bool(other.outbox.seqs_of(1)))
+    running.cancel()
+    assert other.outbox.items[-1] == ended
+    assert other.outbox.seqs_of(1) == []
 
 
 async def test_garbage_on_the_backplane_is_counted_and_does_no_harm(

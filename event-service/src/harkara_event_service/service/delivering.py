@@ -446,9 +446,13 @@ class Delivering:
             await asyncio.sleep(EPOCH_SECONDS)
             await self.notice_epoch()
 
-    async def notice_epoch(self) -> None:
-        """Look whether the log began a new life; then whoever stands in the former one is ended."""
-        await self._heads(())
+    async def notice_epoch(self) -> bool:
+        """Look whether the log began a new life; then whoever stands in the former one is ended.
+
+        Returns:
+            Whether that could be done.
+        """
+        return await self._heads(()) is not None
 
     async def _tell_advanced(self) -> None:
         while True:

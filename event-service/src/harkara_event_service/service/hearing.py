@@ -125,9 +125,11 @@ class Hearing:
         is_all = False
         while not is_all:
             if self._heard is None:
-                self._begin(*await self._log.highest_batches())
+                epoch, highest = await self._log.highest_batches()
                 # Before heads of this life are held against those of a former one.
-                await self._delivering.notice_epoch()
+                if not await self._delivering.notice_epoch():
+                    raise LogUnavailableError("the epoch cannot be read")
+                self._begin(epoch, highest)
             elif not self._must_compare:
                 is_all = await self._read(self._heard)
             if self._must_compare:
