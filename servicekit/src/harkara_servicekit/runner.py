@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -82,6 +83,9 @@ def run(
         The exit status: 0 after an orderly stop, 1 where the service could not start or broke.
     """
     raise_file_limit()
+    # What was imported stays: it need not be looked at again.
+    gc.freeze()
+    gc.enable()
     watchdog: threading.Timer | None = None
     has_started = False
 

@@ -37,6 +37,8 @@ LAST_WORD_SECONDS: Final = 3.0
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 0.5
+QUICK_ROUNDS: Final = 40
+"""After how many the pauses grow: a replica that was killed is back after a second or two."""
 
 Call = aio.StreamStreamCall[pb.AttachRequest, pb.AttachResponse]
 
@@ -109,6 +111,7 @@ class Finder:
         pause = FIRST_PAUSE_SECONDS
         told = False
         patience = 0.0
+        rounds = 0
         while True:
             patience = min(patience + WORD_SECONDS, LAST_WORD_SECONDS)
             line = await self._round(patience if self.has_others else LAST_WORD_SECONDS, told=told)
@@ -116,7 +119,9 @@ class Finder:
                 return line
             told = True
             await asyncio.sleep(pause * self._chance())
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            rounds += 1
+            if rounds >= QUICK_ROUNDS:
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def find_other(self, than: str) -> Line | None:
         """Try each of the others once; None where none answers. Cancelled, it leaves nothing open."""
