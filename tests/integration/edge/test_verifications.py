@@ -15,6 +15,13 @@ from tests.support.scripted_mesh import TinyEventService
 from tests.support.waiting import wait_until_async
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call last as long as its test holds it, however busy the machine is."""
+    monkeypatch.setattr(auth_client, "DEADLINE_SECONDS", 60.0)
+    monkeypatch.setattr(auth_client, "QUEUE_SECONDS", 60.0)
+
+
 async def ask(edge: Edge, number: int) -> ReferenceClient:
     """Open a client and have it authenticate, without waiting for the answer."""
     client = await edge.open()
