@@ -5,6 +5,9 @@ Not part of a plain `./harkara test`: run `./harkara test --faults`. A test that
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 import random
 import shutil
 import tempfile
@@ -21,6 +24,7 @@ from tests.support.faults.mesh import FaultMesh, fault_mesh
 
 _USUAL = Shape()
 _FAILED = pytest.StashKey[bool]()
+_FIGURES = pytest.StashKey[list[dict[str, object]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,16 +34,46 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="Of everything random in the fault suite; printed, else random.",
     )
+    parser.addoption(
+        "--figures",
+        default=None,
+        metavar="FILE",
+        help="Measure the figures of docs/reliability.md instead, and write them to FILE as JSON.",
+    )
+    parser.addoption(
+        "--soak-minutes", type=float, default=15.0, help="How long the soak of the figures takes; 15."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "ci: of the selection of the fault suite that every change must pass")
+    config.addinivalue_line("markers", "figures: measures a figure of docs/reliability.md")
+    config.stash[_FIGURES] = []
     if config.getoption("--seed") is None:
         config.option.seed = random.SystemRandom().randrange(1_000_000)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"faults: --seed {config.getoption('--seed')}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Figures are measured where they are asked for, and then nothing else is done."""
+    wanted = config.getoption("--figures") is not None
+    chosen = [item for item in items if (item.get_closest_marker("figures") is not None) is wanted]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path, figures = session.config.getoption("--figures"), session.config.stash[_FIGURES]
+    if path is not None:
+        whole = {
+            "seed": session.config.getoption("--seed"),
+            "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+            "figures": figures,
+        }
+        Path(path).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,12 +91,15 @@ class Faults:
         seed: Of this test.
         rng: Seeded with it.
         folder: Of its mesh and its histories.
+        soak_minutes: How long the soak of the figures takes.
     """
 
     def __init__(self, seed: int, name: str, folder: Path, config: pytest.Config) -> None:
         self.seed = seed
         self.rng = random.Random(f"{seed} {name}")  # noqa: S311 - to be repeated.
         self.folder = folder
+        self.soak_minutes: float = config.getoption("--soak-minutes")
+        self._figures = config.stash[_FIGURES]
         capture = config.pluginmanager.get_plugin("capturemanager")
         assert capture is not None
         self._uncaptured = capture.global_and_fixture_disabled
@@ -72,6 +109,12 @@ class Faults:
         """Tell people what is done now."""
         with self._uncaptured():
             print(f"\n  {time.monotonic() - self._began:5.1f} s  {what}", end="", flush=True)  # noqa: T201
+
+    def figure(self, name: str, **values: float) -> None:
+        """Keep a figure for the file, and show it."""
+        rounded = {key: round(value, 3) for key, value in values.items()}
+        self._figures.append({"name": name, **rounded})
+        self.say(f"FIGURE {name}: " + ", ".join(f"{key} {value:g}" for key, value in rounded.items()))
 
     def mesh(
         self,

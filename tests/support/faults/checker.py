@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from tests.support.faults.history import Call, Closed, Emitted, Frame, Note, Opened, Record, Stored
 
@@ -33,7 +33,7 @@ class Arrival:
     """An event came to a client for the first time.
 
     Attributes:
-        emitted_at: When its first Emit began.
+        emitted_at: When it was to be emitted.
         at: When it came.
         client: To whom.
     """
@@ -94,6 +94,10 @@ class Verdict:
         """Whether nothing is wrong."""
         return not any(self.faults.values())
 
+    def without(self, clients: Collection[str]) -> Verdict:
+        """The same, without the arrivals at some clients."""
+        return replace(self, arrivals=[each for each in self.arrivals if each.client not in clients])
+
     def latency(self, share: float, since: float = 0.0, until: float = float("inf")) -> float:
         """The time from Emit to client that a share of the events emitted in a span did not exceed.
 
@@ -131,6 +135,7 @@ class _Event:
     may_be_left_out: bool
     is_refused: bool = False
     is_unknown: bool = False
+    began_at: float = float("inf")
     ok_at: float = float("inf")
     seq: int = 0
 
@@ -188,6 +193,7 @@ class _Checker:
         perhaps: set[str] = set()
         for call in calls:
             event = self._events[call.event_id]
+            event.began_at = min(event.began_at, call.at)
             if call.outcome == "ok":
                 if event.seq and event.seq != call.seq:
                     self._fault("misnumbered", f"{call.event_id} was answered {event.seq} and {call.seq}")
@@ -261,8 +267,8 @@ class _Checker:
             events = [event for _, event in named]
             answered = sorted(events, key=lambda event: event.ok_at)
             done, highest = 0, 0
-            for event in sorted(events, key=lambda event: event.emitted_at):
-                while done < len(answered) and answered[done].ok_at < event.emitted_at:
+            for event in sorted(events, key=lambda event: event.began_at):
+                while done < len(answered) and answered[done].ok_at < event.began_at:
                     highest = max(highest, answered[done].seq)
                     done += 1
                 if event.seq < highest:

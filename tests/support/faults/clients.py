@@ -20,6 +20,7 @@ import uvloop
 
 from harkara_cli.data_dir import DataDir
 from harkara_cli.tokens import Minter
+from harkara_servicekit.runner import raise_file_limit
 from tests.support.faults.client_socket import ClientSocket
 from tests.support.faults.history import Closed, Frame, HistoryWriter, Opened
 
@@ -342,4 +343,5 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
+    raise_file_limit()
     uvloop.run(_main())

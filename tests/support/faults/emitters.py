@@ -1,4 +1,9 @@
-"""Emits at a steady rate, and retries as docs/guarantees.md says: with the same id, and full jitter."""
+"""Emits at a steady rate, and retries as docs/guarantees.md says: with the same id, and full jitter.
+
+As services with a pool of workers do: a worker that is free takes what waits, one event with Emit and several
+with EmitBatch, and tries again what is not answered before it takes more. It stays with a replica that
+answers, and moves on from one that does not.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import grpc
@@ -20,13 +26,20 @@ from harkara_servicekit.grpc_client import open_channel
 from tests.support.faults.history import Call, Emitted, HistoryWriter, Outcome
 from tests.support.mesh import bearer
 
-CALL_SECONDS = 5.0
-"""The deadline of one Emit."""
+CALL_SECONDS = 2.0
+"""The deadline of one call."""
 
 GIVE_UP_SECONDS = 90.0
 """How long one event is retried."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+WORKERS = 64
+"""How many calls are under way at most."""
+
+BATCH = 50
+"""How many events go together at most."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+_CALLS_AT_ONE_REPLICA = 200
 _TICK_SECONDS = 0.01
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -35,6 +48,22 @@ _REFUSED = {
     grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.UNIMPLEMENTED,
 }
+_STATUSES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What one call said of one event."""
+
+    code: grpc.StatusCode = grpc.StatusCode.CANCELLED
+    seq: int = 0
+    duplicate: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.code is grpc.StatusCode.OK:
+            return "ok"
+        return "refused" if self.code in _REFUSED else "unknown"
 
 
 class Emitters:
@@ -49,7 +78,7 @@ class Emitters:
         bytes_each: Of each event's `data`, about.
 
     Attributes:
-        copies: How many calls for the same event are sent at once.
+        copies: How many calls for the same event are sent at once; more than one, and each goes alone.
         highest: Of each user, the highest seq that was answered.
         answered: How many events were answered OK.
     """
@@ -74,7 +103,8 @@ class Emitters:
         self._random = rng
         self._padding = "x" * max(0, bytes_each - 30)
         self._numbers = count(1)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._queue: asyncio.Queue[event_pb2.EventDraft] = asyncio.Queue()
+        self._workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
         self.copies = 1
         self.highest: dict[str, int] = {}
         self.answered = 0
@@ -94,69 +124,103 @@ class Emitters:
             await asyncio.sleep(_TICK_SECONDS)
 
     def send(self, user_id: str, **fields: str) -> None:
-        """Emit one event, now and until it is answered."""
-        task = asyncio.create_task(self.emit(user_id, **fields))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        """Let an event be emitted, until it is answered.
 
-    async def emit(self, user_id: str, **fields: str) -> None:
-        """Emit one event, and return when it is answered."""
-        data = json.dumps({"order_id": f"ord_{next(self._numbers)}", "note": self._padding})
+        Args:
+            user_id: To whom.
+            fields: Of the draft: `event_type`, `collapse_key`.
+        """
         draft = event_pb2.EventDraft(
             user_id=user_id,
             event_type=fields.get("event_type", "order_ready"),
-            data=data,
+            data=json.dumps({"order_id": f"ord_{next(self._numbers)}", "note": self._padding}),
             event_id=f"evt_{ULID()}",
+            collapse_key=fields.get("collapse_key", ""),
         )
-        if key := fields.get("collapse_key"):
-            draft.collapse_key = key
         self._history.write(
             Emitted(time.monotonic(), draft.event_id, user_id, may_be_left_out="collapse_key" in fields)
         )
-        await asyncio.gather(*(self._until_answered(draft) for _ in range(self.copies)))
+        for _ in range(self.copies):
+            self._queue.put_nowait(draft)
 
-    async def _until_answered(self, draft: event_pb2.EventDraft) -> None:
+    async def _work(self) -> None:
+        which = calls = 0
+        while True:
+            if not calls:
+                which, calls = self._random.randrange(len(self._stubs)), _CALLS_AT_ONE_REPLICA
+            drafts = [await self._queue.get()]
+            while self.copies == 1 and len(drafts) < BATCH and not self._queue.empty():
+                drafts.append(self._queue.get_nowait())
+            which = await self._until_answered(drafts, which)
+            calls -= 1
+            for _ in drafts:
+                self._queue.task_done()
+
+    async def _until_answered(self, drafts: list[event_pb2.EventDraft], which: int) -> int:
+        """Emit until each has its answer or is given up; the replica that gave it."""
         give_up = time.monotonic() + GIVE_UP_SECONDS
         pause = _FIRST_PAUSE
-        which = self._random.randrange(len(self._stubs))
-        while time.monotonic() < give_up:
-            if await self._call(self._stubs[which % len(self._stubs)], draft) != "unknown":
-                return
-            which += 1
-            await asyncio.sleep(self._random.uniform(0, pause))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        left = drafts
+        while left and time.monotonic() < give_up:
+            left = await self._call(self._stubs[which], left)
+            if left:
+                which = (which + 1) % len(self._stubs)
+                await asyncio.sleep(self._random.uniform(0, pause))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        return which
 
-    async def _call(self, stub: pb_grpc.EmitServiceAsyncStub, draft: event_pb2.EventDraft) -> Outcome:
+    async def _call(
+        self, stub: pb_grpc.EmitServiceAsyncStub, drafts: list[event_pb2.EventDraft]
+    ) -> list[event_pb2.EventDraft]:
+        """One call; the events whose outcome is not certain."""
         began = time.monotonic()
-        call = Call(began, began, draft.event_id, "unknown", "CANCELLED")
+        results = [_Result()] * len(drafts)
         try:
-            answer = await stub.Emit(
-                pb.EmitRequest(event=draft), metadata=self._metadata, timeout=CALL_SECONDS
-            )
+            results = await (self._emit_one if len(drafts) == 1 else self._emit_batch)(stub, drafts)
         except aio.AioRpcError as error:
-            call.status = error.code().name
-            if error.code() in _REFUSED:
-                call.outcome = "refused"
-        else:
-            call.outcome, call.status = "ok", "OK"
-            call.seq, call.duplicate = answer.seq, answer.duplicate
-            self.answered += 1
-            self.highest[draft.user_id] = max(self.highest.get(draft.user_id, 0), answer.seq)
+            results = [_Result(error.code())] * len(drafts)
         finally:
-            call.until = time.monotonic()
-            self._history.write(call)
-        return call.outcome
+            until = time.monotonic()
+            for draft, result in zip(drafts, results, strict=True):
+                self._note(draft, result, began, until)
+        return [draft for draft, result in zip(drafts, results, strict=True) if result.outcome == "unknown"]
+
+    async def _emit_one(
+        self, stub: pb_grpc.EmitServiceAsyncStub, drafts: list[event_pb2.EventDraft]
+    ) -> list[_Result]:
+        request = pb.EmitRequest(event=drafts[0])
+        answer = await stub.Emit(request, metadata=self._metadata, timeout=CALL_SECONDS)
+        return [_Result(grpc.StatusCode.OK, answer.seq, answer.duplicate)]
+
+    async def _emit_batch(
+        self, stub: pb_grpc.EmitServiceAsyncStub, drafts: list[event_pb2.EventDraft]
+    ) -> list[_Result]:
+        request = pb.EmitBatchRequest(events=drafts)
+        answer = await stub.EmitBatch(request, metadata=self._metadata, timeout=CALL_SECONDS)
+        return [
+            _Result(_STATUSES[result.error.code])
+            if result.HasField("error")
+            else _Result(grpc.StatusCode.OK, result.seq, result.duplicate)
+            for result in answer.results
+        ]
+
+    def _note(self, draft: event_pb2.EventDraft, result: _Result, began: float, until: float) -> None:
+        if result.outcome == "ok":
+            self.answered += 1
+            self.highest[draft.user_id] = max(self.highest.get(draft.user_id, 0), result.seq)
+        self._history.write(
+            Call(began, until, draft.event_id, result.outcome, result.code.name, result.seq, result.duplicate)
+        )
 
     async def settle(self) -> None:
         """Wait until every event is answered, or was given up."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        await self._queue.join()
 
     async def close(self) -> None:
         """Let go of everything."""
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
         for channel in self._channels:
             await channel.close(None)
 

@@ -19,7 +19,7 @@ Outcome = Literal["ok", "refused", "unknown"]
 
 
 class Emitted(msgspec.Struct, tag="emitted", tag_field="is"):
-    """An event is about to be emitted for the first time.
+    """An event is to be emitted; the first call may wait for its emitter.
 
     Attributes:
         at: When.

@@ -22,6 +22,7 @@ from tests.support.faults.mesh import FaultMesh
 READY_SECONDS = 60.0
 CATCH_UP_SECONDS = 45.0
 _CONNECTIONS_OF_A_CROWD = 10_000_000
+_SMALL_BUFFER = 65_536
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Shape:
         dead_seconds: After how long without a frame clients give a connection up.
         longest_back_off: What the bound of clients' pauses doubles up to, in seconds; docs/protocol.md says
             60, which would be most of a test.
-        receive_buffer: Of clients, in bytes.
+        slow_clients: How many users' first clients are in a last process of their own, with small buffers,
+            so that they can be held.
     """
 
     users: int = 100
@@ -57,7 +59,7 @@ class Shape:
     heartbeat_seconds: float = 30.0
     dead_seconds: float = 75.0
     longest_back_off: float = 4.0
-    receive_buffer: int | None = None
+    slow_clients: int = 0
 
 
 @dataclass
@@ -141,10 +143,15 @@ async def running_load(
     """Add users, connect their clients, and stand ready to emit."""
     name = f"u{rng.randrange(16**6):06x}"
     user_ids = fresh_users(name, shape.users)
-    await asyncio.to_thread(mesh.mesh.add_users, dict.fromkeys(user_ids, "customer"))
+    for part in _parts(user_ids, 2_000):
+        await asyncio.to_thread(mesh.mesh.add_users, dict.fromkeys(part, "customer"))
     clients = [
         (f"{user_id}.{number}", user_id) for user_id in user_ids for number in range(shape.clients_each)
     ]
+    slow = {f"{user_id}.0" for user_id in user_ids[: shape.slow_clients]}
+    parts = _dealt([client for client in clients if client[0] not in slow], shape.processes)
+    if slow:
+        parts.append([client for client in clients if client[0] in slow])
     jobs = [
         Job(
             url=shape.url or mesh.mesh.websocket_url,
@@ -158,10 +165,10 @@ async def running_load(
             heartbeat_seconds=shape.heartbeat_seconds,
             dead_seconds=shape.dead_seconds,
             longest_back_off=shape.longest_back_off,
-            receive_buffer=shape.receive_buffer,
+            receive_buffer=_SMALL_BUFFER if number == shape.processes else None,
             source=f"127.0.{number}.1",
         )
-        for number, part in enumerate(_dealt(clients, shape.processes))
+        for number, part in enumerate(parts)
     ]
     own = folder / f"{name}-emitters.jsonl"
     crowds: list[Crowd] = []
@@ -186,6 +193,10 @@ async def running_load(
             await emitters.close()
             for crowd in crowds:
                 await crowd.kill()
+
+
+def _parts(items: list[str], size: int) -> list[list[str]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _dealt(clients: list[tuple[str, str]], parts: int) -> list[list[tuple[str, str]]]:

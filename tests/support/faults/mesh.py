@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import time
@@ -146,6 +147,25 @@ class FaultMesh:
         except psycopg.OperationalError:
             return False
         return True
+
+    async def metric(self, kind: str, name: str) -> float:
+        """The sum of a metric over all processes of a kind and all its labels."""
+        return await asyncio.to_thread(self._metric, kind, name)
+
+    def _metric(self, kind: str, name: str) -> float:
+        total = 0.0
+        for url in self._now().ops_urls[kind]:
+            with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:  # noqa: S310 - our own.
+                lines = answer.read().decode().splitlines()
+            total += sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}[ {{]", line))
+        return total
+
+    async def until_metric(self, kind: str, name: str, value: float) -> None:
+        """Wait until a metric has risen to a value."""
+        deadline = time.monotonic() + _BACK_SECONDS
+        while (now := await self.metric(kind, name)) < value:
+            assert time.monotonic() < deadline, f"{name} of {kind} is {now:g}, not yet {value:g}"
+            await asyncio.sleep(0.1)
 
     async def all_are_back(self) -> None:
         """Wait until every process is there and ready."""
