@@ -10,8 +10,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -33,6 +33,7 @@ SETTINGS = {
 }
 
 _BACK_SECONDS = 60.0
+_KILL_SECONDS = 0.02
 
 
 class _Now(msgspec.Struct):
@@ -96,6 +97,28 @@ class FaultMesh:
         """kill -9, and wait until it is gone."""
         pid = self.signal(kind, signal.SIGKILL, index)
         await wait_until_async(lambda: is_gone(pid))
+
+    @asynccontextmanager
+    async def kept_dead(self, kind: str, index: int | None = None) -> AsyncIterator[None]:
+        """Keep the processes of a kind dead, or one of them, however often its launcher starts them again."""
+        alive = self.pids(kind)
+        others = set() if index is None else {pid for pid in alive if pid != alive[index]}
+
+        async def keep_killing() -> None:
+            while True:
+                for pid in set(self.pids(kind)) - others:
+                    _send(pid, signal.SIGKILL)
+                await asyncio.sleep(_KILL_SECONDS)
+
+        for pid in set(alive) - others:
+            _send(pid, signal.SIGKILL)
+        await wait_until_async(lambda: all(is_gone(pid) for pid in set(alive) - others))
+        task = asyncio.create_task(keep_killing())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def kill_everything(self) -> None:
         """kill -9 of every process but the launcher, at once."""
