@@ -99,6 +99,8 @@ async def test_a_killed_query_service_disturbs_nobody(faults: Faults, shared_mes
 async def test_a_killed_postgres_keeps_every_event_that_was_answered_ok(
     faults: Faults, shared_mesh: FaultMesh
 ) -> None:
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        assert shared_mesh.postgres_setting(setting) == "on"
     async with faults.load(shared_mesh) as load:
         await load.for_seconds(faults.rng.uniform(0.5, 2))
         load.do("kill -9 postgres")

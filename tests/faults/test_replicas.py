@@ -121,3 +121,20 @@ async def test_everything_together_is_killed_and_goes_on_where_it_was(
         await replicated_mesh.all_are_back()
         await load.for_seconds(2)
         await faults.clean(load)
+
+
+async def test_the_newest_of_what_collapses_comes_whatever_dies(
+    faults: Faults, replicated_mesh: FaultMesh
+) -> None:
+    async with faults.load(replicated_mesh, Shape(users=20, rate=200)) as load:
+        load.emitters.places = 0.7
+        for index in (0, 1):
+            await load.for_seconds(2)
+            load.do(f"kill -9 event-service {index + 1}; 7 of 10 events are couriers' places")
+            await replicated_mesh.kill("event-service", index)
+            await replicated_mesh.is_back("event-service")
+        async with replicated_mesh.kept_dead("nats"):
+            await load.for_seconds(3)
+        verdict = await faults.clean(load)
+    assert not verdict.duplicates
+    assert verdict.frames < verdict.ok, "nothing collapsed"

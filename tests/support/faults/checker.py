@@ -3,11 +3,12 @@
 The rules, from docs/guarantees.md:
 
     lost        an event that was answered OK is not in the log, or a client that was owed it never got it
+                (of events with one collapse key, only the newest is owed)
     ghost       a client or the log has an event that nobody emitted, or that was refused for certain
     leak        a client has an event of another user
     inversion   a connection's seqs fell; or an Emit that began after another's OK for the same user got a
                 lower seq
-    hole        a connection's seqs, or the log's, left one out (but for events that may be left out)
+    hole        a connection's seqs, or the log's, left one out (but for events with a collapse key)
     repeat      an event came twice on one connection
     misnumbered one event with two seqs, or one seq with two events
     unrecovered a client was told that it cannot go on from where it was
@@ -132,7 +133,7 @@ class _Event:
 
     emitted_at: float
     user_id: str
-    may_be_left_out: bool
+    collapse_key: str
     is_refused: bool = False
     is_unknown: bool = False
     began_at: float = float("inf")
@@ -171,7 +172,7 @@ class _Checker:
             match record:
                 case Emitted():
                     self._events[record.event_id] = _Event(
-                        record.at, record.user_id, record.may_be_left_out, is_unknown=True
+                        record.at, record.user_id, record.collapse_key, is_unknown=True
                     )
                 case Call():
                     calls.append(record)
@@ -307,7 +308,7 @@ class _Checker:
             self._fault("misnumbered", f"{name} got {frame.event_id} as {frame.seq}")
 
     def _may_skip(self, user_id: str, first: int, end: int) -> bool:
-        """Whether every event of `first` to `end` - 1 may be left out."""
+        """Whether every event of `first` to `end` - 1 has a collapse key."""
         if first >= end:
             return True
         stored = self._stored.get(user_id, [])
@@ -316,7 +317,7 @@ class _Checker:
         if [seq for seq, _ in between] != list(range(first, end)):
             return False
         return all(
-            event_id in self._events and self._events[event_id].may_be_left_out for _, event_id in between
+            event_id in self._events and self._events[event_id].collapse_key != "" for _, event_id in between
         )
 
     def _check_client(self, name: str, client: _Client) -> None:
@@ -344,9 +345,13 @@ class _Checker:
         start = first.opened.seq
         if start is None:
             start = min((frame.seq for frame in first.frames), default=None)
+        newest = {event.collapse_key: event.seq for _, event in self._of_user[client.user_id]}
+        for _, event in self._of_user[client.user_id]:
+            newest[event.collapse_key] = max(newest[event.collapse_key], event.seq)
         for event_id, event in self._of_user[client.user_id]:
+            is_superseded = event.collapse_key != "" and event.seq < newest[event.collapse_key]
             is_owed = event.emitted_at > first.opened.at or (start is not None and event.seq > start)
-            if is_owed and event_id not in seen and not event.may_be_left_out:
+            if is_owed and event_id not in seen and not is_superseded:
                 self._fault("lost", f"{name} never got {event_id}, seq {event.seq} of {event.user_id}")
 
     def _find_silence(self, arrivals: Sequence[Arrival]) -> None:

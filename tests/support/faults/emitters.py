@@ -79,6 +79,7 @@ class Emitters:
 
     Attributes:
         copies: How many calls for the same event are sent at once; more than one, and each goes alone.
+        places: Which share of the events are couriers' places, of which only the newest counts.
         highest: Of each user, the highest seq that was answered.
         answered: How many events were answered OK.
     """
@@ -106,6 +107,7 @@ class Emitters:
         self._queue: asyncio.Queue[event_pb2.EventDraft] = asyncio.Queue()
         self._workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
         self.copies = 1
+        self.places = 0.0
         self.highest: dict[str, int] = {}
         self.answered = 0
 
@@ -120,26 +122,31 @@ class Emitters:
         while (passed := time.monotonic() - began) < seconds:
             for _ in range(int(passed * rate) - sent):
                 sent += 1
-                self.send(self._random.choice(self._user_ids))
+                is_place = self._random.random() < self.places
+                key = f"rider_{self._random.randrange(2)}" if is_place else ""
+                self.send(self._random.choice(self._user_ids), key)
             await asyncio.sleep(_TICK_SECONDS)
 
-    def send(self, user_id: str, **fields: str) -> None:
+    def send(self, user_id: str, collapse_key: str = "") -> None:
         """Let an event be emitted, until it is answered.
 
         Args:
             user_id: To whom.
-            fields: Of the draft: `event_type`, `collapse_key`.
+            collapse_key: With one it is a courier's place, else an order that is ready.
         """
+        number = next(self._numbers)
+        data = {
+            "note": self._padding,
+            **({"accuracy": number} if collapse_key else {"order_id": f"o_{number}"}),
+        }
         draft = event_pb2.EventDraft(
             user_id=user_id,
-            event_type=fields.get("event_type", "order_ready"),
-            data=json.dumps({"order_id": f"ord_{next(self._numbers)}", "note": self._padding}),
+            event_type="location_updated" if collapse_key else "order_ready",
+            data=json.dumps(data),
             event_id=f"evt_{ULID()}",
-            collapse_key=fields.get("collapse_key", ""),
+            collapse_key=collapse_key,
         )
-        self._history.write(
-            Emitted(time.monotonic(), draft.event_id, user_id, may_be_left_out="collapse_key" in fields)
-        )
+        self._history.write(Emitted(time.monotonic(), draft.event_id, user_id, collapse_key))
         for _ in range(self.copies):
             self._queue.put_nowait(draft)
 

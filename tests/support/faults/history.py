@@ -25,13 +25,13 @@ class Emitted(msgspec.Struct, tag="emitted", tag_field="is"):
         at: When.
         event_id: Which; retries have the same.
         user_id: Whom it is for.
-        may_be_left_out: Whether a newer event or its ttl may keep it from clients.
+        collapse_key: Not empty where a later event of this user with the same key may take its place.
     """
 
     at: float
     event_id: str
     user_id: str
-    may_be_left_out: bool = False
+    collapse_key: str = ""
 
 
 class Call(msgspec.Struct, tag="call", tag_field="is"):

@@ -135,6 +135,12 @@ class FaultMesh:
         await wait_until_async(lambda: is_gone(found))
         return found
 
+    def postgres_setting(self, name: str) -> str:
+        """What Postgres says of one of its settings."""
+        with psycopg.connect(self.mesh.postgres_dsn) as connection:
+            row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+            return str(row[0]) if row is not None else ""
+
     def _writing_backend(self) -> int | None:
         with psycopg.connect(self.mesh.postgres_dsn) as connection:
             row = connection.execute(

@@ -143,10 +143,25 @@ def test_a_gap_in_the_log_is_a_hole() -> None:
     }
 
 
-def test_an_event_that_may_be_left_out_leaves_no_hole() -> None:
-    soft: list[Record] = [Emitted(2.0, "b", "ann", may_be_left_out=True), Call(2.0, 2.1, "b", "ok", "OK", 2)]
-    hard = [*event("a", 1, 1.0), *event("c", 3, 3.0)]
-    assert faults_of(opened(), *hard, *soft, ALL_CAME[0], ALL_CAME[2], STORED) == {}
+def collapsing(name: str, seq: int, at: float) -> list[Record]:
+    return [Emitted(at, name, "ann", "rider_1"), Call(at, at + 0.1, name, "ok", "OK", seq)]
+
+
+def test_an_event_that_was_superseded_leaves_no_hole() -> None:
+    history = [*event("a", 1, 1.0), *collapsing("b", 2, 2.0), *collapsing("c", 3, 3.0)]
+    assert faults_of(opened(), *history, ALL_CAME[0], ALL_CAME[2], STORED) == {}
+
+
+def test_the_newest_of_a_collapse_key_that_never_came_is_lost() -> None:
+    history = [*event("a", 1, 1.0), *collapsing("b", 2, 2.0), *collapsing("c", 3, 3.0)]
+    assert faults_of(opened(), *history, *ALL_CAME[:2], STORED) == {"lost": 1}
+
+
+def test_beside_events_that_may_be_left_out_any_other_leaves_a_hole() -> None:
+    history = [*event("a", 1, 1.0), *collapsing("b", 2, 2.0), *event("c", 3, 3.0), *event("d", 4, 4.0)]
+    came: list[Record] = [ALL_CAME[0], frame("d", 4, 4.2)]
+    stored = Stored("ann", [*STORED.events, (4, "d")])
+    assert faults_of(opened(), *history, *came, stored) == {"holes": 1, "lost": 2}
 
 
 def test_an_event_twice_on_one_connection_is_a_repeat() -> None:
