@@ -8,11 +8,17 @@ from collections.abc import Iterator
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Database, PostgresServer, running_postgres
 
 # Long, and only meant where they are named: `./harkara test --faults`.
 collect_ignore = ["faults"]
+
+# A test's time says how busy the machine is, and nothing of what it tests: Hypothesis judges by neither the
+# time of an example nor that of making one (the first text drawn in a new checkout reads Unicode's tables).
+settings.register_profile("harkara", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("harkara")
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,7 @@ async def test_writers_at_once_lose_nothing(under_test: UnderTest) -> None:
         max_size=12,
     )
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 async def test_places_never_fall_and_the_most_recent_devices_are_known(
     under_test: UnderTest, steps: list[list[tuple[int, int]]]
 ) -> None:

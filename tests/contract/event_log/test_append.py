@@ -304,7 +304,7 @@ async def test_a_cancelled_append_is_stored_and_announced_or_neither(under_test:
     texts=st.lists(JSON_OBJECTS, min_size=1, max_size=8),
     key=st.none() | st.text('ab\\\t\n"{},é😀', max_size=5),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 async def test_data_comes_back_byte_for_byte(
     under_test: LogUnderTest, texts: list[str], key: str | None
 ) -> None:

@@ -233,7 +233,7 @@ json_values: st.SearchStrategy[object] = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(json_values)
 def test_any_content_makes_a_catalogue_or_faults(file: Path, content: object) -> None:
     file.write_text(json.dumps({"event_types": {"own": content}}))

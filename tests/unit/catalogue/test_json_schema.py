@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -101,7 +101,6 @@ values: st.SearchStrategy[object] = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAMES, shapes), st.dictionaries(NAMES, values))
 def test_the_schema_and_the_check_agree(known: dict[str, Shape], data: dict[str, object]) -> None:
     event_type = EventType("sample", "low", "Tests", "", fields(**known))
