@@ -175,12 +175,14 @@ async def test_10_000_clients_reconnect(faults: Faults, how: str) -> None:
         async with faults.load(mesh, shape) as load, watched(mesh) as watch:
             await load.for_seconds(3)
             load.do(f"10,000 clients lose their connections: {how}")
+            before = await load.lost_connections()
             began = time.monotonic()
             if how == "cut":
                 await asyncio.gather(*(crowd.cut() for crowd in load.crowds))
             else:
                 for index in (1, 0):
                     await mesh.kill("edge", index)
+            await load.all_have_lost(before)
             await asyncio.gather(*(crowd.reach({}, 120) for crowd in load.crowds))
             seconds = time.monotonic() - began
             load.do(f"all are back after {seconds:.1f} s")

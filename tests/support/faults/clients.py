@@ -90,12 +90,14 @@ class State(msgspec.Struct):
         connected: How many clients are authenticated and subscribed now.
         left: How many are gone for good.
         frames: How many events came so far.
+        lost: How many connections on which a client was subscribed have ended so far.
         behind: Of "reach", clients that are not there, with where they are.
     """
 
     connected: int
     left: int
     frames: int
+    lost: int
     behind: dict[str, int] = {}
 
 
@@ -139,6 +141,7 @@ class Client:
         """Connect again and again, as the close codes say."""
         while not self.has_left:
             code = await self._one_connection()
+            self._crowd.lost += self.is_ready
             self.is_ready = False
             self._socket = None
             if code in _STOP:
@@ -259,6 +262,7 @@ class Crowd:
         self._numbers = count(job.first_connection)
         self._minter: Minter = DataDir(Path(job.data_dir)).minter()
         self._frames = 0
+        self.lost = 0
         head, _, last = job.source.rpartition(".")
         self._clients = {
             name: Client(self, name, user_id, f"{head}.{int(last) + number // 5_000}")
@@ -303,7 +307,7 @@ class Crowd:
 
     async def _obey(self, command: Command) -> State:
         chosen = [self._clients[name] for name in command.clients] or list(self._clients.values())
-        state = State(0, 0, self._frames)
+        state = State(0, 0, self._frames, self.lost)
         if command.do in {"hold", "read"}:
             for client in chosen:
                 client.hold(holds=command.do == "hold")
@@ -318,7 +322,7 @@ class Crowd:
             self.history.flush()
         state.connected = sum(client.is_ready for client in self._clients.values())
         state.left = sum(client.has_left for client in self._clients.values())
-        state.frames = self._frames
+        state.frames, state.lost = self._frames, self.lost
         return state
 
     async def _reach(self, seqs: dict[str, int], seconds: float) -> dict[str, int]:

@@ -118,6 +118,22 @@ class Load:
             behind = await crowd.reach({}, seconds)
             assert not behind, f"{len(behind)} clients are not connected after {seconds:.0f} s"
 
+    async def lost_connections(self) -> int:
+        """How many connections on which a client was subscribed have ended so far."""
+        return sum([(await crowd.state()).lost for crowd in self.crowds])
+
+    async def all_have_lost(self, before: int) -> None:
+        """Wait until every client has noticed that its connection is lost.
+
+        Args:
+            before: How many there were that had ended before, of `lost_connections`.
+        """
+        wanted = before + self.shape.users * self.shape.clients_each
+        deadline = time.monotonic() + READY_SECONDS
+        while (lost := await self.lost_connections()) < wanted:
+            assert time.monotonic() < deadline, f"{wanted - lost} clients have not lost their connection"
+            await asyncio.sleep(0.02)
+
     async def end(self) -> Verdict:
         """Stop emitting, let everybody catch up, close, and judge; the verdict may be of faults."""
         await self.stop_emitting()
