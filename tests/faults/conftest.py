@@ -153,6 +153,9 @@ def faults(request: pytest.FixtureRequest) -> Iterator[Faults]:
     if request.node.stash.get(_FAILED, False):
         shutil.rmtree(folder / "data", ignore_errors=True)
         faults.say(f"seed {faults.seed}; history and logs: {folder}")
+        for mesh in request.node.funcargs.values():
+            if isinstance(mesh, FaultMesh):  # Its folder is not the test's.
+                faults.say(f"log of the mesh: {mesh.log}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
 
