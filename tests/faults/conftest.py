@@ -102,6 +102,7 @@ class Faults:
         self._figures = config.stash[_FIGURES]
         capture = config.pluginmanager.get_plugin("capturemanager")
         assert capture is not None
+        self._name = name
         self._uncaptured = capture.global_and_fixture_disabled
         self._began = time.monotonic()
 
@@ -109,6 +110,10 @@ class Faults:
         """Tell people what is done now."""
         with self._uncaptured():
             print(f"\n  {time.monotonic() - self._began:5.1f} s  {what}", end="", flush=True)  # noqa: T201
+
+    def rng_of(self, number: int) -> random.Random:
+        """One of its own for each of those that draw side by side: else their order would be chance."""
+        return random.Random(f"{self.seed} {self._name} {number}")  # noqa: S311 - to be repeated.
 
     def figure(self, name: str, **values: float) -> None:
         """Keep a figure for the file, and show it."""
