@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 
 import grpc
 import pytest
 from ulid import ULID
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import emit_service_pb2_grpc as pb_grpc
@@ -20,8 +18,9 @@ from harkara.event.v1 import event_pb2
 from harkara_servicekit.grpc_client import open_channel
 from tests.faults.conftest import Faults
 from tests.support.faults.mesh import FaultMesh
+from tests.support.faults.visitor import Rest, come_in, history, rest
 from tests.support.mesh import bearer
-from tests.support.plain_client import PlainClient, connected, listening
+from tests.support.plain_client import PlainClient, listening
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -29,14 +28,6 @@ USER = "demo_customer"
 SECONDS_TO_BE_TURNED_AWAY = 3.0
 _PAST_ANY_CACHE = 6.0
 """Longer than a verified token, or a user that was looked up, is remembered."""
-
-
-@dataclass
-class Rest:
-    """What REST answered to one request; status 0 where nobody did."""
-
-    status: int
-    retry_after: str | None = None
 
 
 @dataclass
@@ -74,37 +65,6 @@ async def emit(mesh: FaultMesh) -> str:
     return "OK"
 
 
-async def come_in(mesh: FaultMesh) -> str:
-    """Connect as somebody new does."""
-    try:
-        async with connected(mesh.mesh.websocket_url) as client:
-            answer = await client.authenticate(mesh.mesh.token_of(USER))
-            while answer["type"] == "error":
-                answer = await client.receive()
-            return str(answer["type"])
-    except ConnectionClosed as closed:
-        return str(closed.rcvd.code if closed.rcvd is not None else "lost")
-    except InvalidStatus as refused:
-        return str(refused.response.status_code)
-    except OSError:
-        return "none"
-
-
-def rest(mesh: FaultMesh, path: str, token: str) -> Rest:
-    """One request."""
-    request = urllib.request.Request(  # noqa: S310 - our own.
-        f"{mesh.mesh.rest_url}/api/websocket/{path}", headers={"Authorization": f"Bearer {token}"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            return Rest(answer.status)
-    except urllib.error.HTTPError as error:
-        with error:
-            return Rest(error.code, error.headers.get("Retry-After"))
-    except (urllib.error.URLError, OSError):
-        return Rest(0)
-
-
 async def heartbeat(client: PlainClient) -> bool:
     """Whether it is answered, whatever else comes."""
     await client.send({"type": "heartbeat"})
@@ -121,10 +81,10 @@ async def look(mesh: FaultMesh, client: PlainClient) -> Seen:
     seen.emit = await emit(mesh)
     seen.heartbeat = await heartbeat(client)
     began = time.monotonic()
-    seen.newcomer = await come_in(mesh)
+    seen.newcomer = await come_in(mesh, USER)
     seen.newcomer_seconds = time.monotonic() - began
-    seen.history = await asyncio.to_thread(rest, mesh, f"events/user/{USER}", mesh.mesh.token_of(USER))
-    seen.stats = await asyncio.to_thread(rest, mesh, "stats", mesh.mesh.admin_token)
+    seen.history = await asyncio.to_thread(history, mesh, USER)
+    seen.stats = await asyncio.to_thread(rest, mesh.mesh.rest_url, "stats", mesh.mesh.admin_token)
     return seen
 
 
@@ -141,7 +101,7 @@ async def look_while_dead(faults: Faults, mesh: FaultMesh, kind: str) -> Seen:
         await mesh.all_are_back()
         await client.socket.close()
     assert await emit(mesh) == "OK"
-    assert await come_in(mesh) == "authenticated"
+    assert await come_in(mesh, USER) == "authenticated"
     return seen
 
 
@@ -203,9 +163,6 @@ async def test_while_one_edge_worker_is_dead_everything_goes_on_at_the_other(
     faults.say("edge-1 is dead")
     async with shared_mesh.kept_dead("edge", 0):
         assert await emit(shared_mesh) == "OK"
-        assert [await come_in(shared_mesh) for _ in range(10)] == ["authenticated"] * 10
-        history = await asyncio.to_thread(
-            rest, shared_mesh, f"events/user/{USER}", shared_mesh.mesh.token_of(USER)
-        )
-        assert history.status == 200
+        assert [await come_in(shared_mesh, USER) for _ in range(10)] == ["authenticated"] * 10
+        assert (await asyncio.to_thread(history, shared_mesh, USER)).status == 200
     await shared_mesh.all_are_back()

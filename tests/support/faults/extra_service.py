@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from harkara_cli.addresses import prefix
 from harkara_cli.data_dir import DataDir
@@ -78,6 +79,14 @@ async def extra_service(
                 process.kill()
                 process.wait()
                 raise
+
+
+@asynccontextmanager
+async def extra_edge(mesh: FaultMesh, folder: Path, **settings: str) -> AsyncIterator[str]:
+    """One more edge, attached to the mesh's event-service unless told otherwise; where clients connect."""
+    told = {"EVENT_TARGETS": mesh.mesh.emit_target, **settings}
+    async with extra_service(mesh, "edge", told, folder) as extra:
+        yield f"ws://{extra.address}{urlsplit(mesh.mesh.websocket_url).path}"
 
 
 async def _ready(process: subprocess.Popen[bytes], ops: str) -> None:
