@@ -26,6 +26,22 @@ async def test_clients_stay_connected_while_the_event_service_is_killed(
     assert not verdict.duplicates, "a client had to connect again"
 
 
+async def test_a_stream_of_events_keeps_its_order_while_the_event_service_is_killed(
+    faults: Faults, shared_mesh: FaultMesh
+) -> None:
+    # Few users, so that many events of one are under way when it dies.
+    async with faults.load(shared_mesh, Shape(users=5, clients_each=10, rate=300)) as load:
+        load.emitters.streamed = 0.5
+        for _ in range(4):
+            await load.for_seconds(faults.rng.uniform(0.5, 2))
+            load.do("kill -9 event-service; every other event goes with EmitStream")
+            await shared_mesh.kill("event-service")
+            await shared_mesh.is_back("event-service")
+        await load.for_seconds(1)
+        verdict = await faults.clean(load)
+    assert not verdict.duplicates, "a client had to connect again"
+
+
 @pytest.mark.ci
 async def test_an_event_service_that_dies_between_commit_and_fan_out_loses_nothing(faults: Faults) -> None:
     # Each life of it ends with a commit that nobody was told of: its caller retries, and clients get it.

@@ -7,7 +7,7 @@ The rules, from docs/guarantees.md:
     ghost       a client or the log has an event that nobody emitted, or that was refused for certain
     leak        a client has an event of another user
     inversion   a connection's seqs fell; or an Emit that began after another's OK for the same user got a
-                lower seq
+                lower seq; or an event that was streamed after another one for the same user did
     hole        a connection's seqs, or the log's, left one out (but for events with a collapse key)
     repeat      an event came twice on one connection
     misnumbered one event with two seqs, or one seq with two events
@@ -134,6 +134,7 @@ class _Event:
     emitted_at: float
     user_id: str
     collapse_key: str
+    is_streamed: bool = False
     is_refused: bool = False
     is_unknown: bool = False
     began_at: float = float("inf")
@@ -172,7 +173,11 @@ class _Checker:
             match record:
                 case Emitted():
                     self._events[record.event_id] = _Event(
-                        record.at, record.user_id, record.collapse_key, is_unknown=True
+                        record.at,
+                        record.user_id,
+                        record.collapse_key,
+                        record.is_streamed,
+                        is_unknown=True,
                     )
                 case Call():
                     calls.append(record)
@@ -231,6 +236,7 @@ class _Checker:
     def run(self) -> Verdict:
         self._check_log()
         self._check_order_of_calls()
+        self._check_order_of_streams()
         for connection in self._connections.values():
             self._check_connection(connection)
         for name, client in self._clients.items():
@@ -276,6 +282,17 @@ class _Checker:
                     self._fault(
                         "inversions", f"{user_id}: {event.seq} was emitted after {highest} was answered"
                     )
+
+    def _check_order_of_streams(self) -> None:
+        highest: dict[str, int] = defaultdict(int)
+        for event in self._events.values():  # In the order in which they were to be emitted.
+            if event.is_streamed and event.seq:
+                if event.seq < highest[event.user_id]:
+                    self._fault(
+                        "inversions",
+                        f"{event.user_id}: {event.seq} was streamed after {highest[event.user_id]}",
+                    )
+                highest[event.user_id] = max(highest[event.user_id], event.seq)
 
     def _check_connection(self, connection: _Connection) -> None:
         opened, frames = connection.opened, connection.frames

@@ -2,7 +2,8 @@
 
 As services with a pool of workers do: a worker that is free takes what waits, one event with Emit and several
 with EmitBatch, and tries again what is not answered before it takes more. It stays with a replica that
-answers, and moves on from one that does not.
+answers, and moves on from one that does not. A share of the events may go with EmitStream instead, in the
+order in which they were sent (`StreamEmitter`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 import grpc
 from grpc import aio
@@ -25,6 +28,7 @@ from harkara.event.v1 import event_pb2
 from harkara_servicekit.grpc_client import open_channel
 from tests.support.faults.history import Call, Emitted, HistoryWriter, Outcome
 from tests.support.mesh import bearer
+from tests.support.waiting import wait_until_async
 
 CALL_SECONDS = 2.0
 """The deadline of one call."""
@@ -37,6 +41,9 @@ WORKERS = 64
 
 BATCH = 50
 """How many events go together at most."""
+
+STREAM_SECONDS = 4.0
+"""The deadline of one EmitStream; the next one goes on where it ended."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _CALLS_AT_ONE_REPLICA = 200
@@ -66,6 +73,85 @@ class _Result:
         return "refused" if self.code in _REFUSED else "unknown"
 
 
+def _result_of(result: pb.EmitResult) -> _Result:
+    """What a batch or a stream said of one event."""
+    if result.HasField("error"):
+        return _Result(_STATUSES[result.error.code])
+    return _Result(grpc.StatusCode.OK, result.seq, result.duplicate)
+
+
+class StreamEmitter:
+    """Sends events with EmitStream, in order: after a failure again from the first one without an answer.
+
+    Args:
+        stubs: Where Emit is answered; the next stream goes to the next one.
+        metadata: With a credential.
+        note: Told what became of an event, when it was sent and when that was known.
+        rng: Chooses pauses.
+    """
+
+    def __init__(
+        self,
+        stubs: Sequence[pb_grpc.EmitServiceAsyncStub],
+        metadata: tuple[tuple[str, str], ...],
+        note: Callable[[event_pb2.EventDraft, _Result, float, float], None],
+        rng: random.Random,
+    ) -> None:
+        self._stubs = stubs
+        self._metadata = metadata
+        self._note = note
+        self._random = rng
+        self._unanswered: deque[event_pb2.EventDraft] = deque()
+        self._more = asyncio.Event()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every event is answered."""
+        return not self._unanswered
+
+    def send(self, draft: event_pb2.EventDraft) -> None:
+        """Let an event be emitted after those before it."""
+        self._unanswered.append(draft)
+        self._more.set()
+
+    async def work(self) -> None:
+        """One stream after another."""
+        for which in count():
+            while not self._unanswered:
+                self._more.clear()
+                await self._more.wait()
+            sent: deque[float] = deque()  # Of the first of the unanswered ones: when.
+            code = await self._one_stream(self._stubs[which % len(self._stubs)], sent)
+            now = time.monotonic()
+            for draft, at in zip(self._unanswered, sent, strict=False):
+                self._note(draft, _Result(code), at, now)
+            await asyncio.sleep(self._random.uniform(0, _LONGEST_PAUSE))
+
+    async def _one_stream(self, stub: pb_grpc.EmitServiceAsyncStub, sent: deque[float]) -> grpc.StatusCode:
+        """From its begin to its end; the status of the end."""
+        call = stub.EmitStream(self._requests(sent), metadata=self._metadata, timeout=STREAM_SECONDS)
+        try:
+            async for response in call:
+                now = time.monotonic()
+                for result in response.results:
+                    draft = self._unanswered.popleft()
+                    assert result.event_id in {draft.event_id, ""}, "answered out of order"
+                    self._note(draft, _result_of(result), sent.popleft(), now)
+        except aio.AioRpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
+
+    async def _requests(self, sent: deque[float]) -> AsyncIterator[pb.EmitStreamRequest]:
+        """First what has no answer yet, then what comes."""
+        while True:
+            while len(self._unanswered) <= len(sent):
+                self._more.clear()
+                await self._more.wait()
+            batch = list(islice(self._unanswered, len(sent), len(sent) + BATCH))
+            sent.extend([time.monotonic()] * len(batch))
+            yield pb.EmitStreamRequest(events=batch)
+
+
 class Emitters:
     """All emitters of a run.
 
@@ -80,6 +166,7 @@ class Emitters:
     Attributes:
         copies: How many calls for the same event are sent at once; more than one, and each goes alone.
         places: Which share of the events are couriers' places, of which only the newest counts.
+        streamed: Which share of the events goes with EmitStream.
         highest: Of each user, the highest seq that was answered.
         answered: How many events were answered OK.
     """
@@ -105,9 +192,12 @@ class Emitters:
         self._padding = "x" * max(0, bytes_each - 30)
         self._numbers = count(1)
         self._queue: asyncio.Queue[event_pb2.EventDraft] = asyncio.Queue()
+        self._stream = StreamEmitter(self._stubs, self._metadata, self._note, rng)
         self._workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
+        self._streaming = asyncio.create_task(self._stream.work())
         self.copies = 1
         self.places = 0.0
+        self.streamed = 0.0
         self.highest: dict[str, int] = {}
         self.answered = 0
 
@@ -146,7 +236,11 @@ class Emitters:
             event_id=f"evt_{ULID()}",
             collapse_key=collapse_key,
         )
-        self._history.write(Emitted(time.monotonic(), draft.event_id, user_id, collapse_key))
+        is_streamed = self._random.random() < self.streamed
+        self._history.write(Emitted(time.monotonic(), draft.event_id, user_id, collapse_key, is_streamed))
+        if is_streamed:
+            self._stream.send(draft)
+            return
         for _ in range(self.copies):
             self._queue.put_nowait(draft)
 
@@ -204,12 +298,7 @@ class Emitters:
     ) -> list[_Result]:
         request = pb.EmitBatchRequest(events=drafts)
         answer = await stub.EmitBatch(request, metadata=self._metadata, timeout=CALL_SECONDS)
-        return [
-            _Result(_STATUSES[result.error.code])
-            if result.HasField("error")
-            else _Result(grpc.StatusCode.OK, result.seq, result.duplicate)
-            for result in answer.results
-        ]
+        return [_result_of(result) for result in answer.results]
 
     def _note(self, draft: event_pb2.EventDraft, result: _Result, began: float, until: float) -> None:
         if result.outcome == "ok":
@@ -220,14 +309,19 @@ class Emitters:
         )
 
     async def settle(self) -> None:
-        """Wait until every event is answered, or was given up."""
+        """Wait until every event is answered, or was given up; those of the stream all at once."""
         await self._queue.join()
+        with suppress(TimeoutError):
+            await wait_until_async(lambda: self._stream.is_done or self._streaming.done(), GIVE_UP_SECONDS)
+        if self._streaming.done():
+            self._streaming.result()
 
     async def close(self) -> None:
         """Let go of everything."""
-        for worker in self._workers:
+        workers = [*self._workers, self._streaming]
+        for worker in workers:
             worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*workers, return_exceptions=True)
         for channel in self._channels:
             await channel.close(None)
 

@@ -26,12 +26,14 @@ class Emitted(msgspec.Struct, tag="emitted", tag_field="is"):
         event_id: Which; retries have the same.
         user_id: Whom it is for.
         collapse_key: Not empty where a later event of this user with the same key may take its place.
+        is_streamed: Whether it goes with EmitStream, after those before it.
     """
 
     at: float
     event_id: str
     user_id: str
     collapse_key: str = ""
+    is_streamed: bool = False
 
 
 class Call(msgspec.Struct, tag="call", tag_field="is"):

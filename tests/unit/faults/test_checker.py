@@ -122,6 +122,16 @@ def test_an_emit_that_began_after_anothers_ok_and_got_a_lower_seq_is_an_inversio
     assert faults_of(*side_by_side) == {}
 
 
+def test_a_streamed_event_with_a_lower_seq_than_one_streamed_before_it_is_an_inversion() -> None:
+    def streamed(name: str, seq: int, at: float) -> list[Record]:
+        return [Emitted(at, name, "ann", is_streamed=True), Call(at, 3.0, name, "ok", "OK", seq)]
+
+    assert faults_of(*streamed("a", 2, 1.0), *streamed("b", 1, 2.0)) == {"inversions": 1}
+    assert faults_of(*streamed("a", 1, 1.0), *streamed("b", 2, 2.0)) == {}
+    beside: list[Record] = [Emitted(1.5, "c", "ann"), Call(1.5, 3.0, "c", "ok", "OK", 1)]
+    assert faults_of(*streamed("a", 2, 1.0), *beside, *streamed("b", 3, 2.0)) == {}
+
+
 def test_a_seq_left_out_on_a_connection_is_a_hole() -> None:
     assert faults_of(opened(), *THREE, ALL_CAME[0], ALL_CAME[2], STORED) == {"holes": 1, "lost": 1}
 
