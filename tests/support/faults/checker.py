@@ -11,9 +11,10 @@ The rules, from docs/guarantees.md:
     hole        a connection's seqs, or the log's, left one out (but for events with a collapse key)
     repeat      an event came twice on one connection
     misnumbered one event with two seqs, or one seq with two events
-    unrecovered a client was told that it cannot go on from where it was
+    unrecovered a client was told that it cannot go on from where it was, or from what its device acknowledged
 
-An event that came again on a later connection of the same client is a duplicate; these are counted.
+An event that came again on a later connection of the same client is a duplicate; these are counted. A device
+may go on before what it acknowledged, and never behind it.
 """
 
 from __future__ import annotations
@@ -297,11 +298,7 @@ class _Checker:
     def _check_connection(self, connection: _Connection) -> None:
         opened, frames = connection.opened, connection.frames
         name = f"connection {opened.connection} of {opened.client}"
-        if opened.asked is not None:
-            if not opened.recovered:
-                self._fault("unrecovered", f"{name} asked for {opened.asked}")
-            elif (opened.epoch, opened.seq) != opened.asked:
-                self._fault("holes", f"{name} asked for {opened.asked}, got {opened.epoch}, {opened.seq}")
+        self._check_begin(name, opened)
         seen: set[int] = set()
         at = opened.seq
         for frame in frames:
@@ -314,6 +311,18 @@ class _Checker:
                 self._fault("holes", f"{name} got {frame.seq} after {at}")
             seen.add(frame.seq)
             at = max(at or 0, frame.seq)
+
+    def _check_begin(self, name: str, opened: Opened) -> None:
+        if opened.asked is not None:
+            if not opened.recovered:
+                self._fault("unrecovered", f"{name} asked for {opened.asked}")
+            elif (opened.epoch, opened.seq) != opened.asked:
+                self._fault("holes", f"{name} asked for {opened.asked}, got {opened.epoch}, {opened.seq}")
+        if opened.acked:
+            if not opened.recovered:
+                self._fault("unrecovered", f"{name} had acknowledged {opened.acked}")
+            elif opened.seq is not None and opened.seq > opened.acked:
+                self._fault("holes", f"{name} had acknowledged {opened.acked}, and began at {opened.seq}")
 
     def _check_content(self, name: str, user_id: str, frame: Frame) -> None:
         event = self._events.get(frame.event_id)

@@ -1,8 +1,9 @@
 """Many clients in one cheap process: each stays connected as docs/protocol.md tells it to.
 
-They resume by `{epoch, seq}`, obey close codes, refresh their tokens, and write what they receive into a
-history. The process speaks to its parent (`crowd`) over pipes, a JSON object a line: the job first, then
-commands, each with an answer. The end of the pipe ends it.
+They resume by `{epoch, seq}`, or let the server remember what their device acknowledged, obey close codes,
+refresh their tokens, and write what they receive into a history. The process speaks to its parent (`crowd`)
+over pipes, a JSON object a line: the job first, then commands, each with an answer. The end of the pipe ends
+it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Job(msgspec.Struct):
         data_dir: Of the mesh, for its key.
         history: The file to write.
         clients: `(client, user_id)` of each.
+        devices: Those clients that keep nothing, name a device, and acknowledge what comes.
         first_connection: Its number; the next ones follow.
         seed: Of everything random.
         token_seconds: How long their tokens last.
@@ -57,6 +59,7 @@ class Job(msgspec.Struct):
     clients: list[tuple[str, str]]
     first_connection: int
     seed: int
+    devices: list[str] = []
     token_seconds: int = 3_600
     refreshes: bool = True
     heartbeat_seconds: float = 30.0
@@ -132,6 +135,8 @@ class Client:
         self._new_token_at = float("inf")
         self._heard_at = self._said_at = 0.0
         self._holds = False
+        self._device = name.replace(".", "-") if name in crowd.devices else ""
+        self._acked = 0  # Only told to the checker.
         self.epoch = ""
         self.seq = 0
         self.is_ready = False
@@ -180,7 +185,10 @@ class Client:
 
     def _authenticate(self, socket: ClientSocket) -> None:
         auth: dict[str, Any] = {"type": "auth", "token": self._crowd.token_of(self.user_id)}
-        if self.epoch:
+        if self._device:
+            auth["device_id"] = self._device
+            auth["resume"] = {"events": ["*"]}
+        elif self.epoch:
             self._asked = (self.epoch, self.seq)
             auth["resume"] = {"epoch": self.epoch, "seq": self.seq, "events": ["*"]}
         self._plan_new_token()
@@ -201,9 +209,9 @@ class Client:
         elif message.type == "heartbeat_ack":
             self.seq = max(self.seq, message.seq)
         elif message.type == "authenticated" and not self.is_ready:
-            if message.recovered is not True:
+            if message.recovered is not True or self._device:
                 self.epoch, self.seq = message.epoch, message.seq
-            if self._asked is not None:
+            if self._asked is not None or self._device:
                 self._began(now, message)
             elif self._socket is not None:
                 self._socket.send({"type": "subscribe", "events": ["*"]})
@@ -217,6 +225,7 @@ class Client:
         if answer is not None:
             opened.epoch, opened.seq = answer.epoch, answer.seq
             opened.asked, opened.recovered = self._asked, answer.recovered
+            opened.acked = self._acked if self._device else None
         self._crowd.history.write(opened)
 
     def tick(self, now: float) -> None:
@@ -227,6 +236,9 @@ class Client:
         if now - self._heard_at > job.dead_seconds:
             socket.cut()
             return
+        if self._device and self.seq > self._acked:
+            self._acked = self.seq
+            socket.send({"type": "ack", "seq": self.seq})
         if now - self._said_at >= job.heartbeat_seconds:
             self._said_at = now
             socket.send({"type": "heartbeat", "ack": self.seq})
@@ -263,6 +275,7 @@ class Crowd:
         self._minter: Minter = DataDir(Path(job.data_dir)).minter()
         self._frames = 0
         self.lost = 0
+        self.devices = frozenset(job.devices)
         head, _, last = job.source.rpartition(".")
         self._clients = {
             name: Client(self, name, user_id, f"{head}.{int(last) + number // 5_000}")

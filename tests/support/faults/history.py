@@ -70,7 +70,8 @@ class Opened(msgspec.Struct, tag="opened", tag_field="is"):
         seq: As told; None where the client did not resume, so that events may lie between it and the
             subscription.
         asked: The position that the client asked to go on from.
-        recovered: The answer to that.
+        recovered: The answer to that, or to a device's resume.
+        acked: Of a client that leaves it to the server where its device goes on: what it had acknowledged.
     """
 
     at: float
@@ -81,6 +82,7 @@ class Opened(msgspec.Struct, tag="opened", tag_field="is"):
     seq: int | None
     asked: tuple[str, int] | None = None
     recovered: bool | None = None
+    acked: int | None = None
 
 
 class Frame(msgspec.Struct, tag="frame", tag_field="is"):

@@ -45,6 +45,7 @@ class Shape:
             60, which would be most of a test.
         slow_clients: How many users' first clients are in a last process of their own, with small buffers,
             so that they can be held.
+        devices: How many users' first clients leave it to the server how far their device got.
     """
 
     users: int = 100
@@ -60,6 +61,7 @@ class Shape:
     dead_seconds: float = 75.0
     longest_back_off: float = 4.0
     slow_clients: int = 0
+    devices: int = 0
 
 
 @dataclass
@@ -165,6 +167,7 @@ async def running_load(
         (f"{user_id}.{number}", user_id) for user_id in user_ids for number in range(shape.clients_each)
     ]
     slow = {f"{user_id}.0" for user_id in user_ids[: shape.slow_clients]}
+    devices = {f"{user_id}.0" for user_id in user_ids[: shape.devices]}
     parts = _dealt([client for client in clients if client[0] not in slow], shape.processes)
     if slow:
         parts.append([client for client in clients if client[0] in slow])
@@ -174,6 +177,7 @@ async def running_load(
             data_dir=mesh.mesh.data_dir,
             history=str(folder / f"{name}-clients-{number}.jsonl"),
             clients=[(client[0], client[1]) for client in part],
+            devices=[client[0] for client in part if client[0] in devices],
             first_connection=number * _CONNECTIONS_OF_A_CROWD,
             seed=rng.randrange(1 << 32),
             token_seconds=shape.token_seconds,

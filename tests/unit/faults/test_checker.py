@@ -201,6 +201,26 @@ def test_a_client_that_is_told_that_it_cannot_go_on_is_unrecovered() -> None:
     assert faults_of(opened(), *THREE, *ALL_CAME, told, STORED) == {"unrecovered": 1}
 
 
+def remembered(connection: int, acked: int, seq: int, *, recovered: bool = True) -> Opened:
+    return opened(3.5, connection=connection, seq=seq, recovered=recovered, acked=acked)
+
+
+def test_a_device_may_go_on_before_what_it_acknowledged_and_never_behind_it() -> None:
+    rest = [frame("b", 2, 3.6, connection=2), frame("c", 3, 3.6, connection=2)]
+    before = check([opened(), *THREE, *ALL_CAME[:2], remembered(2, 2, 1), *rest, STORED])
+    assert before.is_clean
+    assert before.duplicates == {2: 1}
+    behind: list[Record] = [remembered(2, 1, 2), frame("c", 3, 3.6, connection=2)]
+    assert faults_of(opened(), *THREE, *ALL_CAME[:1], *behind, STORED) == {"holes": 1, "lost": 1}
+
+
+def test_a_device_that_is_not_remembered_is_unrecovered_if_it_acknowledged_anything() -> None:
+    told = remembered(2, 3, 3, recovered=False)
+    assert faults_of(opened(), *THREE, *ALL_CAME, told, STORED) == {"unrecovered": 1}
+    new = opened(seq=0, recovered=False, acked=0)
+    assert faults_of(new, *THREE, *ALL_CAME, STORED) == {}
+
+
 def test_the_longest_silence_is_that_of_a_client_for_which_something_was_under_way() -> None:
     # Nothing was emitted from 0.1 to 9.9: no silence. The event of 10 came at 12.5, with the one of 12.
     history = [*event("a", 1, 0.0), *event("b", 2, 10.0), *event("c", 3, 12.0)]
