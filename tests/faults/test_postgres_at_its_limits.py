@@ -10,31 +10,43 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from harkara_schema.logins import LOGINS
 from tests.faults.conftest import Faults
 from tests.support.faults import small_disk
-from tests.support.faults.extra_service import login_dsn
 from tests.support.faults.history import Call, read_history
 from tests.support.faults.load import Load, Shape
 from tests.support.faults.mesh import FaultMesh
+from tests.support.faults.visitor import come_in, history
 
 pytestmark = pytest.mark.timeout(240)
 
-_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'event_service'"
+USER = "demo_customer"
+_HOLDER = "holder"
+_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY(%s)"
 
 
 @contextmanager
 def every_connection_taken(mesh: FaultMesh) -> Iterator[int]:
-    """Postgres at its limit: ours are the connections, and event-service's are gone."""
-    dsn = login_dsn(mesh, "query_service")
+    """Postgres at its limit: all connections are ours, and those of every service are gone."""
+    server = mesh.mesh.postgres_dsn.rpartition("@")[2]
     with ExitStack() as held, psycopg.connect(mesh.mesh.postgres_dsn, autocommit=True) as superuser:
-        number = _take_all(held, dsn)
-        # It is quicker than we are: it may not come back before all are taken.
-        superuser.execute("ALTER ROLE event_service CONNECTION LIMIT 0")
-        superuser.execute(_CUT)
-        number += _take_all(held, dsn)
-        superuser.execute("ALTER ROLE event_service CONNECTION LIMIT -1")
+        superuser.execute(f"CREATE ROLE {_HOLDER} LOGIN PASSWORD '{_HOLDER}'")
+        number = _take_all(held, f"postgresql://{_HOLDER}:{_HOLDER}@{server}")
+        # They are quicker than we are: they may not come back before all are taken.
+        _limit_services(superuser, 0)
+        superuser.execute(_CUT, [list(LOGINS)])
+        number += _take_all(held, f"postgresql://{_HOLDER}:{_HOLDER}@{server}")
+        _limit_services(superuser, -1)
         yield number
+
+
+def _limit_services(superuser: psycopg.Connection, connections: int) -> None:
+    """How many connections each service may have; -1 for as many as there are."""
+    for login in LOGINS:
+        statement = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}")
+        superuser.execute(statement.format(sql.Identifier(login), sql.Literal(connections)))
 
 
 def _take_all(held: ExitStack, dsn: str) -> int:
@@ -63,18 +75,27 @@ async def test_a_postgres_without_free_connections_refuses_and_heals(faults: Fau
     with faults.mesh() as mesh:
         async with faults.load(mesh) as load:
             await load.for_seconds(1)
-            load.do("every connection of Postgres is taken, and event-service's are cut")
+            load.do("every connection of Postgres is taken, and the services' are cut")
             holding = every_connection_taken(mesh)
             number = await asyncio.to_thread(holding.__enter__)
             load.do(f"{number} connections are ours")
             since = time.monotonic()
-            await load.for_seconds(8)
+            newcomer = await come_in(mesh, USER)
+            rest = await asyncio.to_thread(history, mesh, USER)
+            await load.for_seconds(max(0.0, since + 5 - time.monotonic()))
             seen = statuses(load, since, time.monotonic())
-            load.do(f"free again; meanwhile Emit answered {sorted(seen)}")
+            load.do(
+                f"free again; meanwhile Emit answered {sorted(seen)}, a newcomer got {newcomer}, REST {rest}"
+            )
             await asyncio.to_thread(holding.__exit__, None, None, None)
             await mesh.all_are_back()
+            assert await come_in(mesh, USER) == "authenticated"
+            assert (await asyncio.to_thread(history, mesh, USER)).status == 200
             await load.for_seconds(1)
             verdict = await faults.clean(load)
+    assert newcomer == "1013"
+    assert rest.status == 503
+    assert rest.retry_after is not None
     assert seen
     assert seen <= {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
     assert not verdict.duplicates
@@ -90,9 +111,9 @@ async def test_a_full_disk_refuses_and_everything_goes_on_once_there_is_room(fau
             load.do("the disk of Postgres is full")
             disk = small_disk.filled(mesh.process.pid, Path(mesh.mesh.data_dir) / "postgres")
             await asyncio.to_thread(disk.__enter__)
-            await load.for_seconds(3)
+            await load.for_seconds(2)
             since = time.monotonic()
-            await load.for_seconds(8)
+            await load.for_seconds(5)
             seen = statuses(load, since, time.monotonic())
             load.do(f"there is room again; meanwhile Emit answered {sorted(seen)}")
             await asyncio.to_thread(disk.__exit__, None, None, None)
