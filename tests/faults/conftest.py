@@ -1,6 +1,11 @@
 """What every test of this folder may ask for: a mesh to hurt, a load on it, and a seed.
 
 Not part of a plain `./harkara test`: run `./harkara test --faults`. A test that fails keeps its history.
+
+Marked `ci` is the cheapest selection that has every kind of fault: kill, freeze, failpoint, bad network,
+Postgres at its limits, full disk, identity, duplicates, rolling restart, a random mixture, NATS away,
+replicas. It is to take 3.5 minutes on 2 cores, so that it stays below 5 on a slow day: see `--durations=0`
+before adding to it.
 """
 
 from __future__ import annotations
@@ -97,23 +102,23 @@ class Faults:
     def __init__(self, seed: int, name: str, folder: Path, config: pytest.Config) -> None:
         self.seed = seed
         self.rng = random.Random(f"{seed} {name}")  # noqa: S311 - to be repeated.
+        self._name = name
         self.folder = folder
         self.soak_minutes: float = config.getoption("--soak-minutes")
         self._figures = config.stash[_FIGURES]
         capture = config.pluginmanager.get_plugin("capturemanager")
         assert capture is not None
-        self._name = name
         self._uncaptured = capture.global_and_fixture_disabled
         self._began = time.monotonic()
+
+    def rng_of(self, number: int) -> random.Random:
+        """One of its own for each of those that draw side by side: else their order would be chance."""
+        return random.Random(f"{self.seed} {self._name} {number}")  # noqa: S311 - to be repeated.
 
     def say(self, what: str) -> None:
         """Tell people what is done now."""
         with self._uncaptured():
             print(f"\n  {time.monotonic() - self._began:5.1f} s  {what}", end="", flush=True)  # noqa: T201
-
-    def rng_of(self, number: int) -> random.Random:
-        """One of its own for each of those that draw side by side: else their order would be chance."""
-        return random.Random(f"{self.seed} {self._name} {number}")  # noqa: S311 - to be repeated.
 
     def figure(self, name: str, **values: float) -> None:
         """Keep a figure for the file, and show it."""

@@ -11,7 +11,6 @@ from tests.support.faults.mesh import FaultMesh
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.mark.ci
 async def test_an_event_emitted_three_times_at_once_is_one_event(
     faults: Faults, shared_mesh: FaultMesh
 ) -> None:

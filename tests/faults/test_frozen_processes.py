@@ -75,7 +75,6 @@ async def test_a_frozen_query_service_disturbs_nobody(faults: Faults, shared_mes
     assert verdict.latency(1.0) < 2
 
 
-@pytest.mark.ci
 async def test_clients_stay_connected_while_postgres_is_frozen(
     faults: Faults, shared_mesh: FaultMesh
 ) -> None:

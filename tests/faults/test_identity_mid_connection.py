@@ -24,7 +24,6 @@ def closes(load: Load) -> list[Closed]:
     return [record for record in read_history(load.paths[1:]) if isinstance(record, Closed)]
 
 
-@pytest.mark.ci
 async def test_connections_whose_tokens_are_renewed_never_end(faults: Faults, shared_mesh: FaultMesh) -> None:
     async with faults.load(shared_mesh, Shape(token_seconds=TOKEN_SECONDS)) as load:
         load.do(f"tokens last {TOKEN_SECONDS} s; clients bring new ones")

@@ -84,7 +84,6 @@ async def test_clients_of_the_only_edge_worker_come_back_to_it(faults: Faults) -
     assert len(verdict.duplicates) >= load.shape.users
 
 
-@pytest.mark.ci
 async def test_a_killed_auth_service_disturbs_nobody_who_is_there(
     faults: Faults, shared_mesh: FaultMesh
 ) -> None:
