@@ -26,17 +26,18 @@ async def test_clients_stay_connected_while_the_event_service_is_killed(
     assert not verdict.duplicates, "a client had to connect again"
 
 
-async def test_a_stream_of_events_keeps_its_order_while_the_event_service_is_killed(
-    faults: Faults, shared_mesh: FaultMesh
+@pytest.mark.parametrize("kind", ["event-service", "postgres"])
+async def test_a_stream_of_events_keeps_its_order_when_it_breaks(
+    faults: Faults, shared_mesh: FaultMesh, kind: str
 ) -> None:
     # Few users, so that many events of one are under way when it dies.
     async with faults.load(shared_mesh, Shape(users=5, clients_each=10, rate=300)) as load:
         load.emitters.streamed = 0.5
-        for _ in range(4):
+        for _ in range(3):
             await load.for_seconds(faults.rng.uniform(0.5, 2))
-            load.do("kill -9 event-service; every other event goes with EmitStream")
-            await shared_mesh.kill("event-service")
-            await shared_mesh.is_back("event-service")
+            load.do(f"kill -9 {kind}; every other event goes with EmitStream")
+            await shared_mesh.kill(kind)
+            await shared_mesh.all_are_back()
         await load.for_seconds(1)
         verdict = await faults.clean(load)
     assert not verdict.duplicates, "a client had to connect again"
