@@ -31,8 +31,9 @@ _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = A
 def every_connection_taken(mesh: FaultMesh) -> Iterator[int]:
     """Postgres at its limit: all connections are ours, and those of every service are gone."""
     server = mesh.mesh.postgres_dsn.rpartition("@")[2]
-    with ExitStack() as held, psycopg.connect(mesh.mesh.postgres_dsn, autocommit=True) as superuser:
+    with psycopg.connect(mesh.mesh.postgres_dsn, autocommit=True) as superuser, ExitStack() as held:
         superuser.execute(f"CREATE ROLE {_HOLDER} LOGIN PASSWORD '{_HOLDER}'")
+        held.callback(superuser.execute, f"DROP ROLE {_HOLDER}")
         number = _take_all(held, f"postgresql://{_HOLDER}:{_HOLDER}@{server}")
         # They are quicker than we are: they may not come back before all are taken.
         _limit_services(superuser, 0)
@@ -71,28 +72,29 @@ def statuses(load: Load, since: float, until: float) -> set[str]:
 
 
 @pytest.mark.ci
-async def test_a_postgres_without_free_connections_refuses_and_heals(faults: Faults) -> None:
-    with faults.mesh() as mesh:
-        async with faults.load(mesh) as load:
-            await load.for_seconds(1)
-            load.do("every connection of Postgres is taken, and the services' are cut")
-            holding = every_connection_taken(mesh)
-            number = await asyncio.to_thread(holding.__enter__)
-            load.do(f"{number} connections are ours")
+async def test_a_postgres_without_free_connections_refuses_and_heals(
+    faults: Faults, shared_mesh: FaultMesh
+) -> None:
+    async with faults.load(shared_mesh) as load:
+        await load.for_seconds(1)
+        load.do("every connection of Postgres is taken, and the services' are cut")
+        holding = every_connection_taken(shared_mesh)
+        number = await asyncio.to_thread(holding.__enter__)
+        load.do(f"{number} connections are ours")
+        try:
             since = time.monotonic()
-            newcomer = await come_in(mesh, USER)
-            rest = await asyncio.to_thread(history, mesh, USER)
+            newcomer = await come_in(shared_mesh, USER)
+            rest = await asyncio.to_thread(history, shared_mesh, USER)
             await load.for_seconds(max(0.0, since + 5 - time.monotonic()))
             seen = statuses(load, since, time.monotonic())
-            load.do(
-                f"free again; meanwhile Emit answered {sorted(seen)}, a newcomer got {newcomer}, REST {rest}"
-            )
+        finally:
             await asyncio.to_thread(holding.__exit__, None, None, None)
-            await mesh.all_are_back()
-            assert await come_in(mesh, USER) == "authenticated"
-            assert (await asyncio.to_thread(history, mesh, USER)).status == 200
-            await load.for_seconds(1)
-            verdict = await faults.clean(load)
+        load.do(f"free again; meanwhile Emit answered {sorted(seen)}, a newcomer got {newcomer}, REST {rest}")
+        await shared_mesh.all_are_back()
+        assert await come_in(shared_mesh, USER) == "authenticated"
+        assert (await asyncio.to_thread(history, shared_mesh, USER)).status == 200
+        await load.for_seconds(1)
+        verdict = await faults.clean(load)
     assert newcomer == "1013"
     assert rest.status == 503
     assert rest.retry_after is not None
