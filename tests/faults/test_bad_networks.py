@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +34,8 @@ PATH = "/api/websocket/ws"
 USER = "demo_customer"
 REST_SECONDS = 8.0
 """In which REST answers, whatever the query-service is waiting for."""
+SECONDS_A_USER_IS_REMEMBERED = 6.0
+"""And a little more."""
 
 
 async def go_wrong(load: Load, proxy: TcpProxy, fault: str, *, slow: float) -> None:
@@ -194,6 +196,7 @@ async def test_clients_come_in_while_the_auth_service_reaches_postgres_badly(
             extra_edge(shared_mesh, faults.folder, AUTH_TARGET=extra.address) as url,
             faults.load(shared_mesh, Shape(users=60, rate=60, url=url)) as load,
         ):
+            await load.for_seconds(SECONDS_A_USER_IS_REMEMBERED)
             async with asyncio.TaskGroup() as group:
                 group.create_task(go_wrong(load, proxy, fault, slow=20_000))
                 await load.for_seconds(1.5)
@@ -209,6 +212,7 @@ async def test_rest_answers_or_says_try_again_while_the_query_service_reaches_po
     await shared_mesh.all_are_back()
     dsn = login_dsn(shared_mesh, "query_service")
     seen: list[Rest] = []
+    is_over = asyncio.Event()
     async with proxied(server_of(dsn)) as (proxy, target):
         settings = {
             "POSTGRES_DSN": through(dsn, port_of(target)),
@@ -223,7 +227,7 @@ async def test_rest_answers_or_says_try_again_while_the_query_service_reaches_po
                 return answer
 
             async def keep_reading() -> None:
-                while True:
+                while not is_over.is_set():
                     seen.append(await read())
                     await asyncio.sleep(0.1)
 
@@ -231,9 +235,8 @@ async def test_rest_answers_or_says_try_again_while_the_query_service_reaches_po
             faults.say(f"the network {fault}")
             reading = asyncio.create_task(keep_reading())
             await befall(proxy, fault, slow=5_000)
-            reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
+            is_over.set()
+            await reading
             faults.say(f"the network is well; meanwhile {Counter(answer.status for answer in seen)}")
             async with asyncio.timeout(REST_SECONDS):
                 while (await read()).status != 200:
