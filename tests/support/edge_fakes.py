@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -80,6 +81,9 @@ class FakeStream:
     def __init__(self) -> None:
         self.attached = True
         self.commands: list[tuple[Any, ...]] = []
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+        self.waited_for = asyncio.Event()
 
     def _keep(self, *command: Any) -> None:
         if self.attached:
@@ -99,6 +103,10 @@ class FakeStream:
 
     def close(self, session: int) -> None:
         self._keep("close", session)
+
+    async def room(self) -> None:
+        self.waited_for.set()
+        await self.has_room.wait()
 
     def take(self) -> list[tuple[Any, ...]]:
         taken, self.commands = self.commands, []

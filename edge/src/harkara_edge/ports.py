@@ -64,6 +64,12 @@ class EventStream(Protocol):
     def close(self, session: int) -> None:
         """End a cursor."""
 
+    async def room(self) -> None:
+        """Wait while more commands are queued than whoever gives many at once should add to.
+
+        Cancelled, it has done nothing.
+        """
+
 
 class TokenVerifier(Protocol):
     """The auth-service."""

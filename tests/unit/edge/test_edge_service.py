@@ -11,6 +11,7 @@ from harkara_edge.domain.commands import DisconnectReason, OpenCursor, Revocatio
 from harkara_edge.domain.errors import TokenRefusedError, UserRefusedError, VerifierAwayError
 from harkara_edge.domain.limits import Limits
 from harkara_edge.domain.revocations import Revocation
+from harkara_edge.service import edge
 from tests.support.edge_fakes import Bench, event
 
 KB = 1024
@@ -114,6 +115,23 @@ async def test_between_an_open_and_its_opened_everything_is_dropped() -> None:
     bench.opened(client)
     bench.deliver(([client], [2, 3]))
     assert socket.seqs() == [1, 2, 3]
+
+
+async def test_on_a_new_stream_sessions_start_no_faster_than_they_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(edge, "_OPENS_IN_A_TURN", 2)
+    bench = Bench()
+    for _ in range(5):
+        await bench.open()
+    bench.service.detached()
+    bench.stream.has_room.clear()
+    attaching = asyncio.create_task(bench.service.attached())
+    await bench.stream.waited_for.wait()
+    assert len(bench.stream.take()) == 2
+    bench.stream.has_room.set()
+    await attaching
+    assert len(bench.stream.take()) == 3
 
 
 # Slow readers.

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -36,6 +37,9 @@ MAX_MESSAGE_BYTES: Final = 900 * 1024
 MAX_QUEUED_BYTES: Final = 32 * 1024 * 1024
 """Commands that wait while the other side reads nothing; more, and the stream is given up."""
 
+CROWDED_BYTES: Final = 4 * 1024 * 1024
+"""Commands that wait when whoever opens many sessions at once had better wait too."""
+
 TICK_SECONDS: Final = 1.0
 SILENT_TICKS: Final = 3
 SOCKETS_IN_A_TURN: Final = 512
@@ -49,6 +53,19 @@ _REASONS: Final = {
 }
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """A message that waits, and may still be added to.
+
+    Args:
+        request: The message.
+        size: Its bytes, by an estimate from above.
+    """
+
+    request: pb.AttachRequest
+    size: int = 0
 
 
 class AttachStream:
@@ -67,10 +84,10 @@ class AttachStream:
         self._next: Line | None = None
         self._draining = asyncio.Event()
         self._attached = False
-        self._queue: deque[pb.AttachRequest] = deque()
-        self._room = 0
+        self._queue: deque[_Outgoing] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._taken = asyncio.Event()
         self._heard = False
         self._said = False
 
@@ -132,18 +149,27 @@ class AttachStream:
         if item is not None:
             item.close.session = session
 
+    async def room(self) -> None:
+        """Wait while much is queued. Cancelled, it has done nothing."""
+        while self._queued_bytes > CROWDED_BYTES:
+            self._taken.clear()
+            await self._taken.wait()
+
     def _command(self, size: int) -> pb.AttachCommand | None:
         if not self._attached:
             return None
         size += _COMMAND_BYTES
-        if self._room < size:
-            self._queue.append(pb.AttachRequest())
-            self._room = MAX_MESSAGE_BYTES
-            self._wake.set()
-        self._room -= size
+        if not self._queue or self._queue[-1].size + size > MAX_MESSAGE_BYTES:
+            self._enqueue()
+        last = self._queue[-1]
+        last.size += size
         self._queued_bytes += size
         self._said = True
-        return self._queue[-1].commands.add()
+        return last.request.commands.add()
+
+    def _enqueue(self) -> None:
+        self._queue.append(_Outgoing(pb.AttachRequest()))
+        self._wake.set()
 
     # The stream's life.
 
@@ -196,7 +222,7 @@ class AttachStream:
         self._metrics.attached.set(0)
         self._attached = False
         self._queue.clear()
-        self._room = self._queued_bytes = 0
+        self._queued_bytes = 0
         self._wake.clear()
 
     async def _move_on(self, line: Line) -> None:
@@ -212,11 +238,11 @@ class AttachStream:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                request = self._queue.popleft()
-                if not self._queue:
-                    self._room = self._queued_bytes = 0
+                taken = self._queue.popleft()
+                self._queued_bytes -= taken.size
+                self._taken.set()
                 try:
-                    await call.write(request)
+                    await call.write(taken.request)
                 except asyncio.InvalidStateError:
                     # So grpc.aio says that the call is over; the reader knows why.
                     return
@@ -232,9 +258,7 @@ class AttachStream:
             if self._queued_bytes > MAX_QUEUED_BYTES:
                 raise StreamEndedError("the event-service reads no commands")
             if not self._said and not self._queue:
-                self._queue.append(pb.AttachRequest())
-                self._room = MAX_MESSAGE_BYTES
-                self._wake.set()
+                self._enqueue()
             self._said = False
 
     async def _read(self, call: Call, service: EdgeService) -> None:

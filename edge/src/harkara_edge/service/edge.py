@@ -340,8 +340,9 @@ class EdgeService:
             self._perform(client, client.disconnected(generation, reason))
 
     async def attached(self) -> None:
-        """Start the cursors of all sessions on a new stream, a few hundred in a turn of the loop.
+        """Start the cursors of all sessions on a new stream, no faster than the event-service takes them.
 
+        A few hundred in a turn of the loop, too.
         Cancelled, it leaves the rest without a cursor: the stream is gone then, and `detached` follows.
         """
         for count, client in enumerate(list(self._clients.values()), 1):
@@ -349,6 +350,7 @@ class EdgeService:
                 self._perform(client, client.attach())
             if count % _OPENS_IN_A_TURN == 0:
                 await asyncio.sleep(0)
+                await self._stream.room()
 
     def detached(self) -> None:
         """Take that the stream is gone: nothing of it may be written any more but what was gathered."""
