@@ -169,13 +169,11 @@ def test_no_service_runs_as_root_or_may_become_more_than_it_is() -> None:
         assert entry["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_an_orderly_stop_is_given_its_time() -> None:
+def test_an_orderly_stop_is_given_its_time_and_a_drain_before_it() -> None:
     for service in SERVICES:
-        allowed = COMPOSE["services"][service]["stop_grace_period"]
-        assert (
-            float(allowed.removesuffix("s"))
-            > settings_class(service).model_fields["shutdown_seconds"].default
-        )
+        fields = settings_class(service).model_fields
+        needed = sum(fields[name].default for name in ("drain_seconds", "shutdown_seconds") if name in fields)
+        assert float(COMPOSE["services"][service]["stop_grace_period"].removesuffix("s")) > needed
 
 
 @pytest.mark.parametrize("name", BUILT)
