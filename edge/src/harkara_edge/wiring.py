@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import resource
 import secrets
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -18,7 +17,7 @@ from harkara_catalogue import CatalogueFileError, load_catalogue
 from harkara_edge.adapters.attaching import Finder
 from harkara_edge.adapters.auth_client import AuthClient
 from harkara_edge.adapters.event_stream import AttachStream
-from harkara_edge.adapters.socket_server import Listening, SocketServer
+from harkara_edge.adapters.socket_server import BACKLOG, Listening, SocketServer
 from harkara_edge.domain.commands import Moment
 from harkara_edge.domain.limits import UnsentTotal
 from harkara_edge.domain.session import Rules
@@ -28,11 +27,10 @@ from harkara_edge.service import EdgeService
 from harkara_edge.settings import EdgeSettings
 from harkara_servicekit.credential import Credential
 from harkara_servicekit.grpc_client import open_channel
+from harkara_servicekit.listening import sockets_of_clients
 from harkara_servicekit.ops_http import OpsServer
 from harkara_servicekit.origins import OriginRule
 from harkara_servicekit.settings import SettingsError
-
-FILES_BESIDES_SOCKETS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +140,14 @@ async def serve(  # noqa: PLR0913 - what every service takes, and what tests put
 
 
 def _listening(settings: EdgeSettings) -> Listening:
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_BESIDES_SOCKETS
+    files = sockets_of_clients()
+    told = min(BACKLOG, files // 4)
     return Listening(
         address=settings.listen_address,
         shared=settings.workers > 1,
         origins=OriginRule.parse(settings.allowed_origins),
-        max_connections=max(1, min(settings.max_connections, files)),
+        max_connections=min(settings.max_connections, files - told),
+        max_told=told,
         max_connections_per_address=-(-settings.max_connections_per_address // settings.workers),
     )
 

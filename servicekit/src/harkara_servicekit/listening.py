@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import socket
+import sys
+from typing import Final
+
+FILES_BESIDES_CLIENTS: Final = 128
+"""What a process opens besides the sockets of its clients: listeners, channels, logs, a pool."""
+
+
+def sockets_of_clients() -> int:
+    """How many clients' sockets this process may have open at once, by its limit on files; at least 1."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if files == resource.RLIM_INFINITY else max(1, files - FILES_BESIDES_CLIENTS)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from harkara_servicekit.listening import FILES_BESIDES_CLIENTS
 from tests.integration.edge.conftest import Edge
 from tests.support.raw_client import RawClient, request
 from tests.support.waiting import wait_until_async
@@ -88,3 +91,27 @@ async def test_a_worker_that_is_full_says_so(connect: Connect) -> None:
         heads.append(await client.head())
     assert [head.split(" ")[1] for head in heads] == ["101", "101", "503"]
     assert "Retry-After: 5\r\n" in heads[2]
+
+
+@pytest.fixture
+def few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the edge think that it may open so few that 8 are left for clients."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (FILES_BESIDES_CLIENTS + 8, resource.RLIM_INFINITY))
+
+
+@pytest.mark.usefixtures("few_files")
+async def test_where_files_are_few_those_told_that_it_is_full_have_their_part_of_them(
+    edge: Edge, connect: Connect
+) -> None:
+    """A storm of newcomers once ran a worker out of files: those told came on top of the limit."""
+    clients = [await connect() for _ in range(8)]
+    await wait_until_async(lambda: edge.metric("harkara_edge_connections") == 8)
+    statuses = []
+    for client in clients:
+        client.send(request())
+        statuses.append((await client.head()).split(" ")[1])
+        if len(statuses) == 1:
+            # While the last two have yet to be told, there is no file for a ninth.
+            one_more = await connect()
+            assert await asyncio.wait_for(one_more.reader.read(), 10) == b""
+    assert statuses == ["101"] * 6 + ["503"] * 2

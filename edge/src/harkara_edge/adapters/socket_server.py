@@ -42,6 +42,7 @@ class Listening:
         shared: Whether other workers listen there too.
         origins: Which Origins may connect.
         max_connections: Of this worker.
+        max_told: How many more may stay for as long as it takes to tell them that it is full.
         max_connections_per_address: Of one peer address, at this worker.
     """
 
@@ -49,6 +50,7 @@ class Listening:
     shared: bool
     origins: OriginRule
     max_connections: int
+    max_told: int
     max_connections_per_address: int
 
 
@@ -175,7 +177,7 @@ class SocketServer:
         if mine <= most_of_one and len(self._connections) <= most:
             return Room.SOME
         # One too many is told so. Past that many even the telling would be an attack's success.
-        told = mine <= 2 * most_of_one and len(self._connections) <= most + BACKLOG
+        told = mine <= 2 * most_of_one and len(self._connections) <= most + self._listening.max_told
         return Room.NONE if told else Room.NOT_EVEN_FOR_AN_ANSWER
 
     def remove(self, connection: Connection) -> None:
