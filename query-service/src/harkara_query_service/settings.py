@@ -51,4 +51,7 @@ class QueryServiceSettings(ServiceSettings):
     statement_seconds: float = Field(
         2.0, gt=0, le=60, description="How long a statement may take, before 503."
     )
+    max_connections: int = Field(
+        4_096, ge=1, description="Connections at most; fewer where it may open fewer files; beyond, 503."
+    )
     max_requests: int = Field(256, ge=1, le=100_000, description="Requests in flight at most; beyond, 503.")

@@ -130,6 +130,7 @@ async def serve(
             *split_address(settings.listen_address),
             # So that there is time left to close the rest.
             close_seconds=settings.shutdown_seconds / 2,
+            max_connections=settings.max_connections,
         )
         listen_address = await http.start()
         closing.push_async_callback(http.stop)

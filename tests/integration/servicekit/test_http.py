@@ -18,6 +18,7 @@ from harkara_servicekit.ops_http import OpsServer
 from harkara_servicekit.settings import split_address
 
 SECONDS = 20
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @dataclass
@@ -159,6 +160,58 @@ async def test_a_request_that_never_ends_does_not_hold_up_a_stop() -> None:
         # Cut, or told that the server failed: either way it has ended.
         answer = (await asyncio.gather(request, return_exceptions=True))[0]
         assert isinstance(answer, httpx.TransportError) or answer.status_code == 500  # type: ignore[union-attr]
+
+
+async def test_a_connection_without_a_whole_request_is_given_up_and_one_being_answered_is_not() -> None:
+    """uvicorn looks at the time only after an answer: what asked nothing once lived for ever."""
+    slow = Slow()
+    server = HttpServer(slow.app, "127.0.0.1", 0, head_seconds=0.05)
+    host, port = split_address(await server.start())
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(REQUEST)
+    await slow.asked.wait()
+    for sent in (b"", REQUEST[:-2]):
+        waiting, idle = await asyncio.open_connection(host, port)
+        idle.write(sent)
+        assert await asyncio.wait_for(waiting.read(), SECONDS) == b""
+        idle.close()
+    slow.go.set()
+    assert (await asyncio.wait_for(reader.readuntil(b"done"), SECONDS)).startswith(b"HTTP/1.1 200 ")
+    # Kept alive; but a byte of the next request must not make it stay for ever.
+    writer.write(b"G")
+    assert await asyncio.wait_for(reader.read(), SECONDS) == b""
+    writer.close()
+    await server.stop()
+
+
+async def test_one_connection_too_many_is_told_503_until_another_ends() -> None:
+    slow = Slow()
+    slow.go.set()
+    server = HttpServer(slow.app, "127.0.0.1", 0, max_connections=2)
+    host, port = split_address(await server.start())
+
+    async def status() -> int:
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(REQUEST)
+        try:
+            answer = await asyncio.wait_for(reader.readline(), SECONDS)
+        except ConnectionResetError:  # Who asks a closed end anything may not get to read its last words.
+            return 503
+        writer.transport.abort()
+        return int(answer.split()[1])
+
+    kept = [await asyncio.open_connection(host, port) for _ in range(2)]
+    reader, one_too_many = await asyncio.open_connection(host, port)
+    answer = await asyncio.wait_for(reader.read(), SECONDS)
+    one_too_many.close()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 5\r\n" in answer
+    kept[0][1].transport.abort()
+    async with asyncio.timeout(SECONDS):
+        while await status() != 200:  # noqa: ASYNC110 - nothing tells when it has noticed.
+            await asyncio.sleep(0.005)
+    kept[1][1].close()
+    await server.stop()
 
 
 async def test_a_taken_port_is_told_with_the_address() -> None:
