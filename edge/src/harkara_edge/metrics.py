@@ -62,3 +62,11 @@ class Metrics:
             ["answer"],
             registry=registry,
         )
+        self.verifications_waiting = Gauge(
+            "harkara_edge_verifications_waiting", "Tokens that wait to be asked about.", registry=registry
+        )
+        self.verifications_turned_away = Counter(
+            "harkara_edge_verifications_turned_away_total",
+            "Tokens not asked about because too many waited, or too many bytes of them.",
+            registry=registry,
+        )

@@ -100,6 +100,27 @@ async def test_while_the_first_has_waited_for_long_newcomers_are_turned_away_at_
     assert await status_of_a_newcomer() == "101"
 
 
+@pytest.mark.parametrize(("bound", "most"), [("MAX_WAITING", 2), ("MAX_WAITING_BYTES", 150)])
+async def test_one_token_too_many_or_too_large_for_the_queue_is_turned_away_and_counted(
+    edge: Edge, events: TinyEventService, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    del events
+    monkeypatch.setattr(auth_client, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(auth_client, bound, most)
+    release = edge.auth.hold(edge.auth.add("user_0"))
+    clients = [await ask(edge, 0)]
+    await wait_until_async(lambda: edge.auth.asked == ["token-of-user_0"])
+    clients += [await ask(edge, number) for number in (1, 2)]
+    await wait_until_async(lambda: edge.metric("harkara_edge_verifications_waiting") == 2)
+    one_too_many = await ask(edge, 3)
+    assert await one_too_many.refused() == ("try_again_later", 1013)
+    assert edge.metric("harkara_edge_verifications_turned_away_total") == 1
+    release.set()
+    for client in clients:
+        await client.expect("authenticated")
+    assert edge.metric("harkara_edge_verifications_waiting") == 0
+
+
 async def test_who_waited_too_long_is_told_to_come_back(
     edge: Edge, events: TinyEventService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Final
 
 import grpc
@@ -39,6 +40,9 @@ CROWDED_SECONDS: Final = 5.0
 MAX_IN_FLIGHT: Final = 8
 MAX_BATCH: Final = 64
 MAX_WAITING: Final = 20_000
+MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
+"""Memory of the tokens in the queue: one may have 8 KiB."""
+
 SILENCE_SECONDS: Final = 3.0
 
 LOOK_BACK: Final = 1_000
@@ -74,6 +78,7 @@ class _Question:
     """A token in the queue."""
 
     token: str
+    size: int
     answer: asyncio.Future[pb.AuthenticateResult]
     asked_at: float
 
@@ -101,6 +106,7 @@ class AuthClient:
         self._jitter = jitter
         self._metrics = metrics
         self._queue: deque[_Question] = deque()
+        self._queued_bytes = 0
         self._calls: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._credential_refused = False
@@ -121,11 +127,17 @@ class AuthClient:
 
     async def verify(self, token: str) -> Principal:
         """Say whom a token speaks for. See the port."""
-        if self._is_closed or self._credential_refused or len(self._queue) >= MAX_WAITING:
+        if self._is_closed or self._credential_refused:
+            raise VerifierAwayError
+        size = getsizeof(token)
+        if len(self._queue) >= MAX_WAITING or self._queued_bytes + size > MAX_WAITING_BYTES:
+            self._metrics.verifications_turned_away.inc()
             raise VerifierAwayError
         loop = asyncio.get_running_loop()
-        question = _Question(token, loop.create_future(), loop.time())
+        question = _Question(token, size, loop.create_future(), loop.time())
         self._queue.append(question)
+        self._queued_bytes += size
+        self._metrics.verifications_waiting.inc()
         self._send()
         result = await question.answer
         match result.code:
@@ -150,6 +162,8 @@ class AuthClient:
         taken: list[_Question] = []
         while self._queue and len(taken) < MAX_BATCH:
             question = self._queue.popleft()
+            self._queued_bytes -= question.size
+            self._metrics.verifications_waiting.dec()
             if question.answer.done():
                 continue
             if now - question.asked_at >= QUEUE_SECONDS:
