@@ -139,6 +139,7 @@ class Bench:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.now = 1_000.0
+        self.chance = 0.0
         self.stream = FakeStream()
         self.verifier = FakeVerifier()
         self.metrics = Metrics(CollectorRegistry())
@@ -150,6 +151,7 @@ class Bench:
             unsent=self.unsent,
             clock=lambda: Moment(self.now, time.time()),
             new_connection_id=lambda: "conn_1",
+            chance=lambda: self.chance,
             metrics=self.metrics,
         )
         self.service.revoked(1, [])

@@ -108,6 +108,7 @@ async def serve(  # noqa: PLR0913 - what every service takes, and what tests put
             unsent=unsent,
             clock=clock,
             new_connection_id=new_connection_id,
+            chance=jitter,
             metrics=metrics,
         )
         sockets = SocketServer(

@@ -24,8 +24,8 @@ _OPEN_SECONDS = 10
 _HEARTBEAT_SECONDS = 30
 _SILENT_INTERVALS = 2.5
 _MAX_FRAME_BYTES = 1024 * 1024
-_FIRST_BACKOFF = 0.5
-_LONGEST_BACKOFF = 30.0
+_FIRST_BACKOFF = 1.0
+_LONGEST_BACKOFF = 60.0
 _SPREAD_SECONDS = 5.0
 _NORMAL = 1000
 _COLOURS = {"critical": "1;31", "high": "33", "medium": "36", "low": "2"}
@@ -61,18 +61,18 @@ class _Position:
 class _Losses:
     """How long to wait before the next connection."""
 
-    wait: float = field(default=_FIRST_BACKOFF)
+    bound: float = field(default=_FIRST_BACKOFF)
     new_tokens: int = 0
 
     def forget(self) -> None:
         """A connection was good: begin anew."""
-        self.wait = _FIRST_BACKOFF
+        self.bound = _FIRST_BACKOFF
         self.new_tokens = 0
 
     def next_wait(self) -> float:
-        """Half of it is chance, so that many clients do not come back together."""
-        wait, self.wait = self.wait, min(self.wait * 2, _LONGEST_BACKOFF)
-        return wait * random.uniform(0.5, 1)  # noqa: S311 - no secret.
+        """All of it is chance, so that many clients do not come back together; see docs/protocol.md."""
+        bound, self.bound = self.bound, min(self.bound * 2, _LONGEST_BACKOFF)
+        return random.uniform(0, bound)  # noqa: S311 - no secret.
 
 
 class Tail:

@@ -286,6 +286,24 @@ async def test_an_answer_that_stays_doubtful_closes_for_another_try() -> None:
     assert socket.close_code == 1013
 
 
+async def test_the_pauses_before_asking_again_are_chance_up_to_a_bound_that_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many clients in doubt together once came back to the auth-service together."""
+    bench = Bench()
+    bench.revoke(5, Revocation("u", RevocationReason.REMOVED_OR_DISABLED, 5))
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    for chance in (0.0, 0.5, 1.0):
+        bench.chance = chance
+        await bench.verify()
+    assert paused == [0.0, 0.0, 0.1, 0.5, 0.2, 1.0]
+
+
 async def test_a_revocation_ends_the_sessions_of_its_user_and_no_others() -> None:
     bench = Bench()
     one, _ = await bench.open("u")

@@ -68,6 +68,7 @@ class EdgeService:
         unsent: What all sockets hold together.
         clock: Reads both clocks.
         new_connection_id: Makes an unguessable name.
+        chance: Returns a number of 0 to 1 that differs between workers.
         metrics: What is counted.
     """
 
@@ -80,11 +81,12 @@ class EdgeService:
         unsent: UnsentTotal,
         clock: Callable[[], Moment],
         new_connection_id: Callable[[], str],
+        chance: Callable[[], float],
         metrics: Metrics,
     ) -> None:
         self._rules = rules
         self._stream = stream
-        self._verification = Verification(verifier)
+        self._verification = Verification(verifier, chance)
         self._unsent = unsent
         self._clock = clock
         self._new_connection_id = new_connection_id

@@ -9,6 +9,7 @@ What does not belong here: which sessions a revocation ends (`edge`).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from harkara_edge.domain.commands import Principal
@@ -16,8 +17,10 @@ from harkara_edge.domain.errors import VerifierAwayError
 from harkara_edge.domain.revocations import Revocation, RevocationMemory
 from harkara_edge.ports import TokenVerifier
 
-_ASK_AGAIN_SECONDS: Final = (0.0, 0.1, 0.5)
-_WATCH_SECONDS: Final = 3.0
+ASK_AGAIN_SECONDS: Final = (0.0, 0.2, 1.0)
+"""The longest pauses before each time of asking."""
+
+WATCH_SECONDS: Final = 3.0
 
 
 class Verification:
@@ -25,10 +28,12 @@ class Verification:
 
     Args:
         verifier: The way to the auth-service.
+        chance: Returns a number of 0 to 1 that differs between workers.
     """
 
-    def __init__(self, verifier: TokenVerifier) -> None:
+    def __init__(self, verifier: TokenVerifier, chance: Callable[[], float]) -> None:
         self._verifier = verifier
+        self._chance = chance
         self._memory = RevocationMemory()
         self._watching = asyncio.Event()
 
@@ -52,13 +57,13 @@ class Verification:
             VerificationError: The token did not turn into a user; see the port.
         """
         try:
-            async with asyncio.timeout(_WATCH_SECONDS):
+            async with asyncio.timeout(WATCH_SECONDS):
                 await self._watching.wait()
         except TimeoutError:
             raise VerifierAwayError from None
-        for seconds in _ASK_AGAIN_SECONDS:
+        for seconds in ASK_AGAIN_SECONDS:
             if seconds:
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds * self._chance())
             principal = await self._verifier.verify(token)
             if not self._memory.is_doubtful(principal):
                 return principal
