@@ -120,7 +120,7 @@ async def serve(  # noqa: PLR0913 - what every service takes, and what tests put
             metrics=metrics,
         )
         stack.push_async_callback(service.stop)
-        await _start_task(stack, auth.watch(service.revoked))
+        await _start_task(stack, auth.watch(service.revoked, service.unwatched))
         await _start_task(stack, stream.run(service))
         ops = OpsServer(
             settings.ops_address,

@@ -44,6 +44,8 @@ MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
 """Memory of the tokens in the queue: one may have 8 KiB."""
 
 SILENCE_SECONDS: Final = 3.0
+LONGEST_PAUSE_SECONDS: Final = 0.5
+"""Before the watch is tried again."""
 
 LOOK_BACK: Final = 1_000
 """How many changes before its first answer the watch asks for: the auth-service keeps answers for seconds,
@@ -206,19 +208,21 @@ class AuthClient:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
 
-    async def watch(self, revoked: Revoked) -> None:
+    async def watch(self, revoked: Revoked, lost: Callable[[], None]) -> None:
         """Keep the watch open until cancelled.
 
         Args:
             revoked: Takes each answer: the version up to which everything is known, and what changed.
+            lost: Told each time that there is no watch; the next answer says that there is one again.
         """
         while True:
             began = self._version is not None
             try:
                 await self._watch_once(revoked)
-                if not began:
+                if not began and self._version is not None:
                     # That was only to learn where to begin.
                     continue
+                self._lost("the auth-service ended it")
             except aio.AioRpcError as error:
                 self._credential_refused = error.code() in _OUR_CREDENTIAL
                 self._lost(f"{error.code().name}: {error.details()}")
@@ -227,7 +231,8 @@ class AuthClient:
             except Exception:  # noqa: BLE001 - a fault of ours must not end the only watch.
                 _log.exception("watch_failed")
                 self._lost("failed")
-            await asyncio.sleep(0.1 + 0.4 * self._jitter())
+            lost()
+            await asyncio.sleep(LONGEST_PAUSE_SECONDS * self._jitter())
 
     async def _watch_once(self, revoked: Revoked) -> None:
         request = pb.WatchRevocationsRequest()
@@ -239,7 +244,6 @@ class AuthClient:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     response = await call.read()
                 if not isinstance(response, pb.WatchRevocationsResponse):
-                    self._lost("the auth-service ended it")
                     return
                 self._found()
                 if self._version is None:

@@ -394,6 +394,10 @@ class EdgeService:
             if revocation is not None and revocation.version > client.version:
                 self._perform(client, client.revoked(revocation.reason))
 
+    def unwatched(self) -> None:
+        """Take that the watch is lost: until it tells something again, nobody comes in."""
+        self._verification.lost()
+
     # Called at the end.
 
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:

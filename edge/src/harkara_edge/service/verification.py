@@ -1,7 +1,7 @@
 """Asks whom tokens speak for, and trusts no answer that the watch over revocations may have overtaken.
 
-`domain.revocations` tells the race. Before the watch has said anything, nothing can be compared, so nobody
-comes in.
+`domain.revocations` tells the race. Before the watch has said anything, nothing can be compared, and while it
+is lost nobody would be told that a user is out: then nobody comes in. Who asks waits a little for it.
 
 What does not belong here: which sessions a revocation ends (`edge`).
 """
@@ -47,6 +47,10 @@ class Verification:
         went_back = self._memory.learn(version, revocations)
         self._watching.set()
         return went_back
+
+    def lost(self) -> None:
+        """Take that the watch tells nothing any more; what it told stays true."""
+        self._watching.clear()
 
     async def ask(self, token: str) -> Principal:
         """Say whom a token speaks for, as of all that the watch has told.
