@@ -59,14 +59,14 @@ class CuttingProxy(TcpProxy):
                     return
                 link.muted.set()
                 self._cuts_after_answer = fault is Fault.UNANSWERED
-            await self._pass_on(chunk, link.to_server)
+            await self._pass_on(chunk, link, link.to_server)
         link.cut()
 
     async def _backward(self, server: asyncio.StreamReader, link: Link) -> None:
         tail = b""
         while chunk := await server.read(_CHUNK):
             if not link.muted.is_set():
-                await self._pass_on(chunk, link.to_client)
+                await self._pass_on(chunk, link, link.to_client)
                 continue
             tail = tail[-len(_READY_FOR_QUERY) :] + chunk
             if _READY_FOR_QUERY in tail:

@@ -25,11 +25,13 @@ class Link:
         to_client: Writes to whoever connected.
         to_server: Writes to the server.
         muted: For proxies that swallow what the server says, from when on.
+        ended: The writers whose end was told; what still comes for them is discarded.
     """
 
     to_client: asyncio.StreamWriter
     to_server: asyncio.StreamWriter
     muted: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def cut(self, *, reset: bool = False) -> None:
         """End both ends at once.
@@ -95,9 +97,13 @@ class TcpProxy:
             link.cut(reset=reset)
 
     def half_close(self, *, towards_client: bool) -> None:
-        """Tell one end of every connection that the other one has no more to say; the way back stays."""
+        """Tell one end of every connection that the other one has no more to say; the way back stays.
+
+        What the other one still says is discarded, so that this lasts until an end does something about it.
+        """
         for link in list(self._links):
             writer = link.to_client if towards_client else link.to_server
+            link.ended.add(writer)
             if not writer.transport.is_closing() and writer.can_write_eof():
                 writer.write_eof()
 
@@ -120,8 +126,8 @@ class TcpProxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._forward(client, link))
                 group.create_task(self._backward(server, link))
-        except* (OSError, RuntimeError):
-            pass  # Cut, or written to after its end was told.
+        except* OSError:
+            pass  # Cut.
         finally:
             link.cut()
             self._links.discard(link)
@@ -130,25 +136,26 @@ class TcpProxy:
 
     async def _forward(self, client: asyncio.StreamReader, link: Link) -> None:
         while chunk := await client.read(_CHUNK):
-            await self._pass_on(chunk, link.to_server)
+            await self._pass_on(chunk, link, link.to_server)
         link.cut()
 
     async def _backward(self, server: asyncio.StreamReader, link: Link) -> None:
         while chunk := await server.read(_CHUNK):
-            await self._pass_on(chunk, link.to_client)
+            await self._pass_on(chunk, link, link.to_client)
         link.cut()
 
-    async def _pass_on(self, chunk: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, chunk: bytes, link: Link, writer: asyncio.StreamWriter) -> None:
         if self.delay:
             await asyncio.sleep(self.delay)
         await self._flows.wait()
-        while self.bytes_per_second is not None and chunk:
+        while self.bytes_per_second is not None and chunk and writer not in link.ended:
             step = max(1, int(self.bytes_per_second / 20))
             writer.write(chunk[:step])
             chunk = chunk[step:]
             await asyncio.sleep(step / self.bytes_per_second)
-        writer.write(chunk)
-        await writer.drain()
+        if writer not in link.ended:
+            writer.write(chunk)
+            await writer.drain()
 
     async def close(self) -> None:
         """Cut everything and wait until it is over."""
