@@ -15,6 +15,7 @@ from harkara_event_service.adapters.partition_keeper import PartitionKeeper
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.ports import Head, Refusal
 from harkara_schema.partitions import Week, week_of, weeks_needed
+from tests.support.cutting_proxy import Fault, cutting_proxy
 from tests.support.events import MovableClock, fresh_event_id, make_event, make_events
 from tests.support.logs import append, open_log, seqs
 from tests.support.postgres import Database
@@ -209,6 +210,25 @@ async def test_a_floor_is_never_lowered(database: Database) -> None:
         await keeper_of(database, clock).tend()
 
         assert (await log.heads(["user_1"])).by_user["user_1"] == Head(2, 2)
+
+
+async def test_a_keeper_that_freezes_while_it_raises_floors_keeps_nobody_waiting(database: Database) -> None:
+    """It locked its users in a transaction of several messages, and a freeze between two held them."""
+    clock = MovableClock()
+    async with open_log(database.dsn_for("harkara_event_service"), clock=clock) as log:
+        await append(log, *make_events(2))
+    clock.ahead = timedelta(days=60)
+    async with cutting_proxy(database.dsn_for("harkara_event_service")) as (proxy, dsn):
+        proxy.plan(b"SET floor_seq", Fault.SILENT)
+        keeper = PartitionKeeper(dsn, clock, RETENTION, LogMetrics(CollectorRegistry()))
+        frozen = asyncio.create_task(keeper.tend_or_wait())
+        await proxy.happened()
+
+        run(database, "SET lock_timeout = '100ms'", "SELECT FROM user_stream FOR UPDATE")
+
+        assert query(database, "SELECT last_seq, floor_seq FROM user_stream") == [(2, 2)]
+        proxy.cut_all()
+        await frozen
 
 
 def leave_pending(database: Database, detach: str) -> None:

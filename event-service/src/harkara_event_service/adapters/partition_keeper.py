@@ -48,7 +48,7 @@ _SETTINGS = {
     "lock_timeout": "2s",
     # A detach waits for the queries that read the partition; those end by their own timeout.
     "statement_timeout": "30s",
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "2s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
@@ -68,12 +68,15 @@ WHERE relname ~ '^event_log_[0-9]{4}w[0-9]{2}$' AND relkind = 'r' AND NOT relisp
 _HIGHEST_SEQS = sql.SQL(
     "SELECT user_id, max(seq) FROM {} WHERE user_id > %s GROUP BY user_id ORDER BY user_id LIMIT %s"
 )
-# Sorted, as every writer locks streams.
-_LOCK_STREAMS = "SELECT FROM user_stream WHERE user_id = ANY (%s) ORDER BY user_id FOR UPDATE"
+# Locked in order, as every writer locks streams; in one statement, so that a process which freezes holds
+# nobody's lock.
 _RAISE_FLOORS = """
+WITH locked AS MATERIALIZED (
+    SELECT user_id FROM user_stream WHERE user_id = ANY (%(users)s) ORDER BY user_id FOR UPDATE
+)
 UPDATE user_stream AS stream SET floor_seq = highest.seq
-FROM unnest(%s::text[], %s::bigint[]) AS highest (user_id, seq)
-WHERE stream.user_id = highest.user_id AND stream.floor_seq < highest.seq
+FROM locked JOIN unnest(%(users)s::text[], %(seqs)s::bigint[]) AS highest (user_id, seq) USING (user_id)
+WHERE stream.user_id = locked.user_id AND stream.floor_seq < highest.seq
 """
 
 
@@ -214,9 +217,7 @@ class PartitionKeeper:
                 return
             user_ids = [user_id for user_id, _ in highest]
             # Few at a time: events of these users wait meanwhile.
-            async with connection.transaction():
-                await connection.execute(_LOCK_STREAMS, (user_ids,))
-                await connection.execute(_RAISE_FLOORS, (user_ids, [seq for _, seq in highest]))
+            await connection.execute(_RAISE_FLOORS, {"users": user_ids, "seqs": [seq for _, seq in highest]})
             after = user_ids[-1]
 
     @staticmethod
