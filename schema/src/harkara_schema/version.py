@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from harkara_schema.connections import connect
+from harkara_schema.connections import connect, limited
 from harkara_schema.errors import SchemaVersionError
 
 HEAD_REVISION = "0002"
@@ -21,6 +21,7 @@ ROLES = ("harkara_event_service", "harkara_auth_service", "harkara_query_service
 """The Postgres group roles, one for each service that stores or reads; login users are members of one."""
 
 _CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 5.0
 _EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
 _READ = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(VERSION_TABLE))
 
@@ -86,9 +87,14 @@ async def require_current_async(dsn: str) -> None:
 
     Raises:
         SchemaVersionError: The database is older than this release; the text is the line to show.
-        psycopg.Error: The database cannot be reached or read.
+        psycopg.Error: The database cannot be reached or read, or does not answer within 5 s.
     """
     async with await connect(dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
-        exists = await (await connection.execute(_EXISTS, [VERSION_TABLE])).fetchone()
-        row = await (await connection.execute(_READ)).fetchone() if exists and exists[0] else None
-    check_revision(str(row[0]) if row else None)
+        found = await limited(connection, _revision_of(connection), _ANSWER_SECONDS)
+    check_revision(found)
+
+
+async def _revision_of(connection: "psycopg.AsyncConnection[tuple[Any, ...]]") -> str | None:
+    exists = await (await connection.execute(_EXISTS, [VERSION_TABLE])).fetchone()
+    row = await (await connection.execute(_READ)).fetchone() if exists and exists[0] else None
+    return str(row[0]) if row else None

@@ -234,6 +234,20 @@ async def test_a_server_that_never_answers_is_left(
     assert told(log.announced)[-1] == (event.event_id, 2)
 
 
+@pytest.mark.parametrize("message", [b"SET timezone", b"pg_try_advisory_lock", b"max(batch_no)"])
+async def test_a_writer_leaves_a_server_that_lets_it_in_and_says_no_more(
+    proxy: tuple[CuttingProxy, str], monkeypatch: pytest.MonkeyPatch, message: bytes
+) -> None:
+    monkeypatch.setattr(connections, "_CUT_SECONDS", 0.2)
+    writer = connections.WriterConnection(proxy[1], "writer", lambda _: None, keeps_batches=True)
+    proxy[0].plan(message, Fault.SILENT)
+
+    await writer.acquire()
+
+    assert (writer.is_up, writer.batch_no) == (True, 0)
+    await writer.drop()
+
+
 async def test_reads_fail_while_the_server_is_away_and_work_when_it_is_back(
     proxy: tuple[CuttingProxy, str], log: RecordedLog
 ) -> None:

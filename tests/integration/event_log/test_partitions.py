@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from harkara_event_service.adapters import partition_keeper
+from harkara_event_service.adapters import connections, partition_keeper
 from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.partition_keeper import PartitionKeeper
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
@@ -270,6 +270,37 @@ async def test_a_week_detached_by_a_clock_that_ran_ahead_comes_back_with_its_eve
 
         assert seqs(await append(log, make_event(), event)) == [2, 1]
         assert week in partitions(database)
+
+
+@pytest.mark.parametrize("message", [b"pg_advisory_lock", b"pg_inherits", b"COMMIT"])
+async def test_a_round_ends_though_its_server_says_no_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch, message: bytes
+) -> None:
+    monkeypatch.setattr(connections, "_CUT_SECONDS", 0.2)
+    monkeypatch.setattr(partition_keeper, "_STATEMENT_SECONDS", 0.2)
+    clock = MovableClock()
+    clock.ahead = timedelta(days=21)
+    async with cutting_proxy(database.dsn_for("harkara_event_service")) as (proxy, dsn):
+        proxy.plan(message, Fault.SILENT)
+        keeper = PartitionKeeper(dsn, clock, RETENTION, LogMetrics(CollectorRegistry()))
+
+        assert await keeper.tend_or_wait() == partition_keeper.RETRY_SECONDS
+        assert await keeper.tend_or_wait() == partition_keeper.ROUND_SECONDS
+
+
+@pytest.mark.parametrize("message", [b"pg_inherits", b"COMMIT"])
+async def test_a_lane_that_needs_a_partition_leaves_a_server_that_says_no_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch, message: bytes
+) -> None:
+    async with (
+        cutting_proxy(database.dsn_for("harkara_event_service")) as (proxy, dsn),
+        open_log(dsn) as log,
+    ):
+        run(database, f"DROP TABLE {week_of(datetime.now(UTC)).partition}")
+        monkeypatch.setattr(connections, "_CUT_SECONDS", 0.2)
+        proxy.plan(message, Fault.SILENT)
+
+        assert seqs(await append(log, make_event())) == [1]
 
 
 async def test_a_round_that_cannot_have_its_lock_is_counted_and_tried_again_sooner(

@@ -7,9 +7,11 @@ import asyncio
 import psycopg
 import pytest
 
+from harkara_event_service.adapters import partition_keeper
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.ports import Failure, LogUnavailableError, Stored
 from harkara_schema.errors import SchemaVersionError
+from tests.support.cutting_proxy import Fault, cutting_proxy
 from tests.support.events import make_event, make_events, told
 from tests.support.logs import append, open_log, seqs
 from tests.support.postgres import Database, running_postgres
@@ -117,6 +119,26 @@ async def test_closing_ends_in_time_though_a_batch_is_stuck(database: Database) 
     blocker.close()
 
     assert await stuck == await waiting == [Failure.UNAVAILABLE]
+
+
+async def test_a_keeper_whose_server_says_no_more_does_not_hold_up_the_close(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waited for first, and meanwhile new events were still taken."""
+    monkeypatch.setattr(partition_keeper, "ROUND_SECONDS", 0.0)
+    async with (
+        cutting_proxy(database.dsn_for("harkara_event_service")) as (proxy, dsn),
+        open_log(dsn) as log,
+    ):
+        proxy.plan(b"pg_inherits", Fault.SILENT)
+        await proxy.happened()
+        closing = asyncio.create_task(log.close())
+        await wait_until_async(lambda: not log.healthy)
+
+        assert await append(log, make_event()) == [Failure.UNAVAILABLE]
+        assert not closing.done()
+        proxy.cut_all()
+        await closing
 
 
 async def test_a_server_that_restarts_loses_nothing_and_doubles_nothing() -> None:

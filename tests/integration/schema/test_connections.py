@@ -14,8 +14,10 @@ from harkara_auth_service.adapters import change_listener
 from harkara_auth_service.adapters import postgres_session as auth_session
 from harkara_event_service.adapters.connections import WriterConnection
 from harkara_query_service.adapters import postgres_history
+from harkara_schema import version
 from harkara_schema.connections import connect
 from harkara_schema.version import require_current_async
+from tests.support.cutting_proxy import Fault, cutting_proxy
 from tests.support.postgres import Database
 from tests.support.waiting import wait_until_async
 
@@ -101,6 +103,34 @@ async def test_a_connection_that_comes_when_nobody_wants_it_any_more_is_closed(d
         assert task.cancelled()
     with psycopg.connect(database.dsn, autocommit=True) as watching:
         await wait_until_async(lambda: not watching.execute(BACKENDS).fetchall())
+
+
+@pytest.mark.parametrize("message", [b"to_regclass", b"SELECT version_num"])
+async def test_the_check_of_the_tables_leaves_a_server_that_lets_it_in_and_says_no_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch, message: bytes
+) -> None:
+    monkeypatch.setattr(version, "_ANSWER_SECONDS", 0.2)
+    async with cutting_proxy(database.dsn) as (proxy, dsn):
+        proxy.plan(message, Fault.SILENT)
+
+        with pytest.raises(psycopg.OperationalError):
+            await require_current_async(dsn)
+
+
+async def test_auth_services_listener_leaves_a_server_that_lets_it_in_and_says_no_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_listener, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(change_listener, "RECONNECT_SECONDS", 0.0)
+    listens = asyncio.Event()
+    async with cutting_proxy(database.dsn_for("harkara_auth_service")) as (proxy, dsn):
+        proxy.plan(b"LISTEN", Fault.SILENT)
+        listening = asyncio.create_task(change_listener.listen(dsn, listens.set))
+
+        await listens.wait()
+
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_a_connect_that_is_cancelled_twice_is_waited_for_no_longer() -> None:

@@ -14,9 +14,9 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from harkara_auth_service.adapters.postgres_session import TCP_SETTINGS
+from harkara_auth_service.adapters.postgres_session import READ_SECONDS, TCP_SETTINGS
 from harkara_auth_service.adapters.postgres_users import CHANGES_CHANNEL
-from harkara_schema.connections import connect
+from harkara_schema.connections import connect, limited
 
 RECONNECT_SECONDS: Final = 1.0
 
@@ -34,7 +34,7 @@ async def listen(dsn: str, wake: Callable[[], None]) -> None:
     while True:
         try:
             async with await connect(dsn, autocommit=True, **TCP_SETTINGS) as connection:
-                await connection.execute(_LISTEN)
+                await limited(connection, connection.execute(_LISTEN), READ_SECONDS)
                 # What changed before we listened was not told.
                 wake()
                 async for _ in connection.notifies():

@@ -8,8 +8,6 @@ driver, which then fails as for any lost connection.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
@@ -160,11 +158,7 @@ class _Watchdog:
 
     def _cut(self) -> None:
         self.has_cut = True
-        if self._connection.closed:
-            return
-        # A duplicate: the descriptor itself stays the driver's to close.
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as duplicate:
-            duplicate.shutdown(socket.SHUT_RDWR)
+        connections.cut(self._connection)
 
 
 def _sqlstate_of(error: BaseException) -> str | None:

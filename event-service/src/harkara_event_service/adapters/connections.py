@@ -6,9 +6,7 @@ What does not belong here: what is said on them.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
@@ -20,6 +18,7 @@ from harkara_event_service.adapters import sqlstates, wire_arrays
 from harkara_event_service.domain.batches import WRITERS
 from harkara_event_service.ports import LogUnavailableError
 from harkara_schema import connections
+from harkara_schema.connections import cut
 
 _log = structlog.get_logger()
 
@@ -91,34 +90,17 @@ async def connect(dsn: str, name: str, settings: Mapping[str, str]) -> Connectio
     try:
         wire_arrays.register(connection)
         # A SET for each, in one message; through libpq's `options` a pooler may refuse them.
-        await connection.execute("".join([f"SET {key} = '{value}';" for key, value in settings.items()]))
+        sets = "".join([f"SET {key} = '{value}';" for key, value in settings.items()])
+        await limited(connection, connection.execute(sets))
     except BaseException:
         await connection.close()
         raise
     return connection
 
 
-def cut(connection: Connection) -> None:
-    """End a connection under whoever waits on it: the wait fails as if the server had gone.
-
-    Cancelling the wait instead would ask the stuck server to cancel, and wait for its answer.
-    """
-    if connection.closed:
-        return
-    with socket.socket(fileno=os.dup(connection.fileno())) as handle:
-        try:
-            handle.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            _log.debug("connection_gone_already")
-
-
 async def limited(connection: Connection, work: Awaitable[_T]) -> _T:
     """Await `work` on `connection`, which is cut when that takes too long."""
-    timer = asyncio.get_running_loop().call_later(_CUT_SECONDS, cut, connection)
-    try:
-        return await work
-    finally:
-        timer.cancel()
+    return await connections.limited(connection, work, _CUT_SECONDS)
 
 
 class WriterConnection:
@@ -180,18 +162,21 @@ class WriterConnection:
     async def _open(self) -> Connection:
         connection = await connect(self._dsn, self._name, WRITER_SETTINGS)
         try:
-            cursor = await connection.execute(_LEASE_SLOT, (WRITERS - 1, _WRITER_SLOT_LOCKS))
-            row = await cursor.fetchone()
-            if row is None:
-                message = f"all {WRITERS} writer slots are taken"
-                raise psycopg.OperationalError(message)
-            slot = int(row[0])
-            batch_no = await self._last_batch(connection, slot) if self._keeps_batches else None
+            self.slot, self.batch_no = await limited(connection, self._lease(connection))
         except BaseException:
             await connection.close()
             raise
-        self.slot, self.batch_no = slot, batch_no
         return connection
+
+    async def _lease(self, connection: Connection) -> tuple[int, int | None]:
+        """A slot of this connection's own, and the number of the last commit made in it."""
+        cursor = await connection.execute(_LEASE_SLOT, (WRITERS - 1, _WRITER_SLOT_LOCKS))
+        row = await cursor.fetchone()
+        if row is None:
+            message = f"all {WRITERS} writer slots are taken"
+            raise psycopg.OperationalError(message)
+        slot = int(row[0])
+        return slot, await self._last_batch(connection, slot) if self._keeps_batches else None
 
     @staticmethod
     async def _last_batch(connection: Connection, slot: int) -> int:

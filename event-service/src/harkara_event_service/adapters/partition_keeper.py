@@ -10,18 +10,19 @@ What does not belong here: which week an id is in (`harkara_schema.partitions`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 import structlog
 from psycopg import sql
 
 from harkara_event_service.adapters import sqlstates
-from harkara_event_service.adapters.connections import Connection, connect
+from harkara_event_service.adapters.connections import Connection, connect, limited
 from harkara_event_service.adapters.log_metrics import LogMetrics
+from harkara_schema import connections
 from harkara_schema.partitions import (
     LAST_MS,
     Week,
@@ -41,6 +42,9 @@ LATE_IDS = timedelta(days=7)
 
 _LOCK = int.from_bytes(b"harkpart")
 _FLOORS_AT_ONCE = 500
+_STATEMENT_SECONDS = 35.0
+"""How long one statement may take: longer than its own timeout, which a server that froze does not keep."""
+
 _SETTINGS = {
     "timezone": "UTC",
     "client_encoding": "UTF8",
@@ -144,14 +148,15 @@ class PartitionKeeper:
         # A ULID goes on past the end of the calendar.
         weeks = {week_of(ms) for ms in moments if ms <= LAST_MS} & needed
         async with self._locked() as connection:
-            return await self._make(connection, sorted(weeks))
+            # Somebody's events wait.
+            return await limited(connection, self._make(connection, sorted(weeks)))
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[Connection]:
         """A connection that alone may change partitions."""
         connection = await connect(self._dsn, "harkara-log-upkeep", _SETTINGS)
         async with connection:
-            await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            await limited(connection, connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,)))
             yield connection
 
     async def _make(self, connection: Connection, weeks: Iterable[Week]) -> bool:
@@ -168,9 +173,7 @@ class PartitionKeeper:
             if is_pending or week.partition in detached:
                 # It was dropped halfway, by a clock that went wrong: what it holds is good.
                 statements = statements[-1:]
-            async with connection.transaction():
-                for statement in statements:
-                    await connection.execute(sql.SQL(statement))
+            await connections.limited(connection, _in_transaction(connection, statements), _STATEMENT_SECONDS)
             made = True
             self._metrics.partitions_made.inc()
             _log.info("log_partition_made", partition=week.partition)
@@ -191,7 +194,7 @@ class PartitionKeeper:
             await self._raise_floors(connection, table)
             if attached.get(name) is False:
                 await self._detach(connection, name, "CONCURRENTLY")
-            await connection.execute(sql.SQL("DROP TABLE {}").format(table))
+            await _execute(connection, sql.SQL("DROP TABLE {}").format(table))
             self._metrics.partitions_dropped.inc()
             _log.info("log_partition_dropped", partition=name)
 
@@ -202,8 +205,11 @@ class PartitionKeeper:
         CONCURRENTLY waits for the queries that read it without standing in the way of new ones. Broken
         off there, the partition is pending: nobody sees it, and only FINALIZE ends that.
         """
-        await connection.execute(
-            sql.SQL("ALTER TABLE event_log DETACH PARTITION {} {}").format(sql.Identifier(name), sql.SQL(how))
+        await _execute(
+            connection,
+            sql.SQL("ALTER TABLE event_log DETACH PARTITION {} {}").format(
+                sql.Identifier(name), sql.SQL(how)
+            ),
         )
 
     @staticmethod
@@ -211,22 +217,37 @@ class PartitionKeeper:
         """Nobody who has events in `table` may read from below the highest of them any more."""
         after = ""
         while True:
-            cursor = await connection.execute(_HIGHEST_SEQS.format(table), (after, _FLOORS_AT_ONCE))
-            highest = await cursor.fetchall()
+            highest = await _execute(connection, _HIGHEST_SEQS.format(table), (after, _FLOORS_AT_ONCE))
             if not highest:
                 return
             user_ids = [user_id for user_id, _ in highest]
             # Few at a time: events of these users wait meanwhile.
-            await connection.execute(_RAISE_FLOORS, {"users": user_ids, "seqs": [seq for _, seq in highest]})
+            seqs = [seq for _, seq in highest]
+            await _execute(connection, _RAISE_FLOORS, {"users": user_ids, "seqs": seqs})
             after = user_ids[-1]
 
     @staticmethod
     async def _attached(connection: Connection) -> dict[str, bool]:
         """The log's partitions, and whether each is being detached."""
-        cursor = await connection.execute(_ATTACHED)
-        return dict(await cursor.fetchall())
+        return dict(await _execute(connection, _ATTACHED))
 
     @staticmethod
     async def _detached(connection: Connection) -> set[str]:
-        cursor = await connection.execute(_DETACHED)
-        return {name for (name,) in await cursor.fetchall()}
+        return {name for (name,) in await _execute(connection, _DETACHED)}
+
+
+async def _execute(
+    connection: Connection,
+    statement: LiteralString | sql.Composed,
+    parameters: Sequence[object] | Mapping[str, object] | None = None,
+) -> list[tuple[Any, ...]]:
+    """Execute a statement, within a bound though the server answers nothing; its rows, if it has any."""
+    work = connection.execute(statement, parameters)
+    cursor = await connections.limited(connection, work, _STATEMENT_SECONDS)
+    return await cursor.fetchall() if cursor.description is not None else []
+
+
+async def _in_transaction(connection: Connection, statements: Sequence[str]) -> None:
+    async with connection.transaction():
+        for statement in statements:
+            await connection.execute(sql.SQL(statement))

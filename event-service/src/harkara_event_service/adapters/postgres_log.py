@@ -164,7 +164,6 @@ class PostgresLog:
         """Take no more appends, write what was accepted while there is time, and let go of everything."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._commit.drain(self._settings.drain_seconds)
         for connection in self._connections:
             await connection.close_soon()
@@ -172,6 +171,8 @@ class PostgresLog:
         for connection in self._connections:
             await connection.drop()
         await self._read_connections.close()
+        # Last: one whose server has frozen ends when its statement is cut.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def healthy(self) -> bool:
