@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
+from harkara_event_service.adapters import batch_keeper
 from harkara_event_service.adapters.batch_keeper import BatchKeeper
 from harkara_event_service.adapters.log_metrics import LogMetrics
 from harkara_event_service.adapters.log_reads import BATCHES_OF_A_WRITER
@@ -220,6 +221,26 @@ async def test_old_batches_go_but_never_a_writers_last(database: Database) -> No
 
     # Writer 0 is gone for long: nobody but another's keeper drops what it left.
     assert list(rows(database)) == [BatchId(0, 12), *(BatchId(1, number) for number in range(8, 13))]
+
+
+async def test_dropping_goes_on_after_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_keeper, "ROUND_SECONDS", 0.0)
+    registry = CollectorRegistry()
+    keeper = BatchKeeper("postgresql://nobody:x@127.0.0.1:1/nothing", LogMetrics(registry))
+    again = asyncio.Event()
+
+    async def drop() -> None:
+        if registry.get_sample_value("harkara_event_service_log_upkeep_failures_total") == 1:
+            again.set()
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(keeper, "drop", drop)
+    running = asyncio.create_task(keeper.run())
+
+    await again.wait()
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_dropping_waits_for_nobody_who_drops(database: Database) -> None:

@@ -303,6 +303,23 @@ async def test_a_lane_that_needs_a_partition_leaves_a_server_that_says_no_more(
         assert seqs(await append(log, make_event())) == [1]
 
 
+async def test_a_round_that_fails_by_a_fault_of_ours_is_counted_and_tried_again_sooner(
+    database: Database,
+) -> None:
+    """Only errors of Postgres were caught: anything else ended retention, and nothing said so."""
+
+    def no_clock() -> datetime:
+        raise RuntimeError("a fault of ours")
+
+    registry = CollectorRegistry()
+    keeper = PartitionKeeper(
+        database.dsn_for("harkara_event_service"), no_clock, RETENTION, LogMetrics(registry)
+    )
+
+    assert await keeper.tend_or_wait() == partition_keeper.RETRY_SECONDS
+    assert registry.get_sample_value("harkara_event_service_log_upkeep_failures_total") == 1
+
+
 async def test_a_round_that_cannot_have_its_lock_is_counted_and_tried_again_sooner(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

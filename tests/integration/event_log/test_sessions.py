@@ -7,10 +7,11 @@ import asyncio
 import psycopg
 import pytest
 
-from harkara_event_service.adapters import partition_keeper
+from harkara_event_service.adapters import partition_keeper, postgres_log
 from harkara_event_service.adapters.postgres_log import PostgresLogSettings
 from harkara_event_service.ports import Failure, LogUnavailableError, Stored
 from harkara_schema.errors import SchemaVersionError
+from harkara_schema.version import require_current_async
 from tests.support.cutting_proxy import Fault, cutting_proxy
 from tests.support.events import make_event, make_events, told
 from tests.support.logs import append, open_log, seqs
@@ -30,6 +31,21 @@ async def test_a_log_whose_server_is_not_there_opens_and_is_not_healthy() -> Non
         assert await append(log, make_event(), seconds=0.05) == [Failure.UNAVAILABLE]
         with pytest.raises(LogUnavailableError):
             await log.heads(["user_1"])
+
+
+async def test_a_log_that_cannot_begin_by_a_fault_of_ours_goes_on_trying(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [psycopg.OperationalError("away at the start"), RuntimeError("a fault of ours")]
+
+    async def check(dsn: str) -> None:
+        if faults:
+            raise faults.pop(0)
+        await require_current_async(dsn)
+
+    monkeypatch.setattr(postgres_log, "require_current_async", check)
+    async with open_log(database.dsn_for("harkara_event_service")) as log:
+        assert seqs(await append(log, make_event())) == [1]
 
 
 @pytest.mark.parametrize(

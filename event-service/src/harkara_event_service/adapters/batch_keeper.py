@@ -48,6 +48,9 @@ class BatchKeeper:
             except psycopg.Error as error:
                 self._metrics.upkeep_failures.inc()
                 _log.warning("log_batches_not_dropped", error=sqlstates.told(error))
+            except Exception:  # noqa: BLE001 - whatever it is, the next round may succeed.
+                self._metrics.upkeep_failures.inc()
+                _log.exception("log_batches_not_dropped")
 
     async def drop(self) -> None:
         """Drop what is old.

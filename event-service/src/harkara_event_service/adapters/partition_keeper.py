@@ -120,6 +120,10 @@ class PartitionKeeper:
             self._metrics.upkeep_failures.inc()
             _log.warning("log_upkeep_failed", error=sqlstates.told(error))
             return RETRY_SECONDS
+        except Exception:  # noqa: BLE001 - whatever it is, the next round may succeed.
+            self._metrics.upkeep_failures.inc()
+            _log.exception("log_upkeep_failed")
+            return RETRY_SECONDS
         return ROUND_SECONDS
 
     async def tend(self) -> None:

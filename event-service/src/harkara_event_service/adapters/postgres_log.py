@@ -149,6 +149,7 @@ class PostgresLog:
             pause = min(2 * pause, longest)
             try:
                 await require_current_async(self._dsn)
+                next_round = await self._begin()
             except psycopg.Error:
                 continue
             except SchemaVersionError as error:
@@ -156,9 +157,11 @@ class PostgresLog:
                 if not is_old:
                     _log.error("log_not_migrated", reason=str(error))
                 is_old = True
+            except Exception:  # noqa: BLE001 - whatever it is, the next try may succeed.
+                _log.exception("log_not_begun")
             else:
                 break
-        await self._keeper.run(await self._begin())
+        await self._keeper.run(next_round)
 
     async def close(self) -> None:
         """Take no more appends, write what was accepted while there is time, and let go of everything."""
