@@ -23,6 +23,14 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Receive limit of every channel and server: above what any request may hold, so that our own
 error answers and not gRPC's."""
 
+MAX_CALLS = 4_000
+"""How many calls a server has open at once unless told otherwise; gRPC answers what is more
+RESOURCE_EXHAUSTED. A stream counts for as long as it lasts: of those there are some for each edge worker
+and each emitter."""
+
+MAX_HEALTH_WATCHES = 100
+"""How many may watch a server's health: without a credential nobody may use up all calls for good."""
+
 OPEN_METHODS = frozenset(
     {
         "/grpc.health.v1.Health/Check",
@@ -257,9 +265,18 @@ def _refusing(handler: Handler, refusal: StatusError) -> Handler:
     return _remade(handler, refuse)
 
 
-def create_server(interceptors: Sequence[Any] = ()) -> aio.Server:
-    """A server with our limits; behind the interceptors given stands an `ErrorInterceptor`."""
-    return aio.server(interceptors=[*interceptors, ErrorInterceptor()], options=list(_OPTIONS))
+def create_server(interceptors: Sequence[Any] = (), *, max_calls: int = MAX_CALLS) -> aio.Server:
+    """A server with our limits; behind the interceptors given stands an `ErrorInterceptor`.
+
+    Args:
+        interceptors: the first sees a call first.
+        max_calls: see `MAX_CALLS`.
+    """
+    return aio.server(
+        interceptors=[*interceptors, ErrorInterceptor()],
+        options=list(_OPTIONS),
+        maximum_concurrent_rpcs=max_calls,
+    )
 
 
 def bind(server: aio.Server, address: str) -> str:
@@ -282,6 +299,16 @@ class _Health(health_aio.HealthServicer):  # type: ignore[misc]  # not in the st
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
         self._server_status = dict.fromkeys(("", *names), health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._watches = 0
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - grpc's own.
+        if self._watches >= MAX_HEALTH_WATCHES:
+            raise StatusError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch this server's health")
+        self._watches += 1
+        try:
+            await super().Watch(request, context)
+        finally:
+            self._watches -= 1
 
 
 class HealthBoard:

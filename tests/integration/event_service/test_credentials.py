@@ -13,12 +13,13 @@ import pytest
 
 from harkara.auth.v1 import auth_service_pb2 as auth_pb
 from harkara.event.v1 import emit_service_pb2, event_pb2
-from harkara_event_service.adapters import delivery_servicer
+from harkara_event_service.adapters import credentials, delivery_servicer
 from harkara_event_service.adapters.memory_log import MemoryLog
 from harkara_event_service.ports import CredentialRefusedError, CredentialsUnavailableError
 from tests.support.attached_edge import attached_edge
 from tests.support.event_service import EDGE, ORDERS, Assembled, add_service, assembled_event_service
 from tests.support.events import MovableClock
+from tests.support.waiting import wait_until_async
 
 SECONDS = 20
 Code = grpc.StatusCode
@@ -60,6 +61,30 @@ async def test_calls_that_come_together_ask_once_and_later_ones_not_at_all(servi
 
     assert auth.asked == [ORDERS]
     assert auth.credentials == ["Bearer internal-token-of-the-event-service"]
+
+
+async def test_only_so_many_unknown_credentials_are_asked_about_at_once(
+    service: Assembled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "MAX_ASKED", 2)
+    seen = add_service(service.calls.auth, "shop", ["*"])
+    await emit(service, seen)
+    auth = service.calls.auth
+    auth.asked.clear()
+    auth.was_asked.clear()
+    auth.gate.clear()
+    emitting = [asyncio.create_task(emit(service, token)) for token in (ORDERS, "nobody's")]
+    await wait_until_async(lambda: len(auth.asked) == 2)
+
+    assert await emit(service, "one more") is Code.UNAVAILABLE
+    # Whoever is known, or asked about already, needs no place.
+    assert await emit(service, seen) is Code.OK
+    emitting.append(asyncio.create_task(emit(service, ORDERS)))
+    auth.gate.set()
+    assert await asyncio.gather(*emitting) == [Code.OK, Code.UNAUTHENTICATED, Code.OK]
+
+    assert await emit(service, "one more") is Code.UNAUTHENTICATED
+    assert sorted(auth.asked) == sorted([ORDERS, "nobody's", "one more"])
 
 
 async def test_a_credential_seen_before_is_good_while_auth_service_is_away(service: Assembled) -> None:

@@ -17,8 +17,10 @@ from structlog.testing import capture_logs
 
 from harkara.auth.v1 import auth_service_pb2 as pb
 from harkara.auth.v1 import auth_service_pb2_grpc as pb_grpc
+from harkara_servicekit import grpc_server
 from harkara_servicekit.grpc_client import is_caller_refused, open_channel
 from harkara_servicekit.grpc_server import (
+    MAX_CALLS,
     Guard,
     HealthBoard,
     StatusError,
@@ -40,6 +42,7 @@ SECONDS = 20
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
 INTERNAL = grpc.StatusCode.INTERNAL
+RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 
@@ -111,10 +114,15 @@ def as_caller(token: str | None) -> tuple[tuple[str, str], ...]:
 
 @asynccontextmanager
 async def serving(
-    one: One = echo, many: Many = three, *, guard: Guard[str] | None = None, with_reflection: bool = False
+    one: One = echo,
+    many: Many = three,
+    *,
+    guard: Guard[str] | None = None,
+    with_reflection: bool = False,
+    max_calls: int = MAX_CALLS,
 ) -> AsyncIterator[Served]:
     """A server of `AuthService` that runs for the block."""
-    server = create_server([guard] if guard else [])
+    server = create_server([guard] if guard else [], max_calls=max_calls)
     pb_grpc.add_AuthServiceServicer_to_server(Servicer(one, many), server)
     board = add_health_and_reflection(server, [SERVICE], with_reflection=with_reflection)
     address = bind(server, "127.0.0.1:0")
@@ -461,6 +469,75 @@ async def test_a_channel_finds_a_server_that_comes_back() -> None:
             assert answer.user_id == "again"
         finally:
             await stop_within(server, 0)
+
+
+# ---- how much at once
+
+
+async def succeeds(call: Awaitable[object]) -> bool:
+    try:
+        await call
+    except aio.AioRpcError:
+        return False
+    return True
+
+
+async def test_a_call_beyond_the_bound_is_resource_exhausted_and_one_after_it_is_served() -> None:
+    gate = asyncio.Event()
+    came = asyncio.Queue[str]()
+
+    async def waiting(request: pb.AuthenticateRequest, _: Context) -> pb.AuthenticateResponse:
+        came.put_nowait(request.token)
+        await gate.wait()
+        return pb.AuthenticateResponse(user_id=request.token)
+
+    async def until_cancelled(_: object, __: Context) -> AsyncIterator[pb.WatchRevocationsResponse]:
+        yield pb.WatchRevocationsResponse()
+        await asyncio.Event().wait()
+
+    async with serving(waiting, until_cancelled, max_calls=2) as served:
+        stream = served.stub.WatchRevocations(pb.WatchRevocationsRequest(), timeout=SECONDS)
+        await stream.read()
+        under_way = asyncio.create_task(served.ask())
+        await came.get()
+
+        for _ in range(3):
+            with pytest.raises(aio.AioRpcError) as refused:
+                await served.ask()
+            assert refused.value.code() is RESOURCE_EXHAUSTED
+
+        gate.set()
+        assert (await under_way).user_id == "x"
+        # Its place is free when the server has seen its end, which may be after us.
+        async with asyncio.timeout(SECONDS):
+            while not await succeeds(served.ask()):
+                pass
+        stream.cancel()
+
+
+async def test_those_who_watch_health_are_bounded_and_a_place_is_free_again_when_one_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grpc_server, "MAX_HEALTH_WATCHES", 2)
+    async with serving() as served:
+
+        def watch() -> Any:
+            return health_pb2_grpc.HealthStub(served.channel).Watch(
+                health_pb2.HealthCheckRequest(), timeout=SECONDS
+            )
+
+        watches = [watch() for _ in range(2)]
+        for each in watches:
+            await each.read()
+        assert await watch().code() is RESOURCE_EXHAUSTED
+
+        watches[0].cancel()
+        # The server hears of it when it does.
+        async with asyncio.timeout(SECONDS):
+            while not await succeeds((again := watch()).read()):
+                pass
+        for each in (watches[1], again):
+            each.cancel()
 
 
 # ---- health and reflection

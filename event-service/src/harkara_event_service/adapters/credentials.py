@@ -36,6 +36,9 @@ _log = structlog.get_logger()
 ASK_SECONDS = 3.0
 REFRESH_SECONDS = 60.0
 MAX_KEPT = 10_000
+MAX_ASKED = 1_000
+"""How many credentials are asked about at once; a call with one more is turned away."""
+
 
 _KINDS = {
     pb.PRINCIPAL_KIND_USER: CallerKind.USER,
@@ -91,6 +94,8 @@ class AuthServiceCredentials:
             del self._kept[key]
         asking = self._asking.get(key)
         if asking is None:
+            if len(self._asking) >= MAX_ASKED:
+                raise CredentialsUnavailableError("too many are asked about")
             # Calls that arrive together ask once; one that is cancelled does not take the others along.
             asking = asyncio.get_running_loop().create_task(self._ask(key, token))
             self._asking[key] = asking
