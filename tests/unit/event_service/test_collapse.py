@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harkara_event_service.domain import fan_out
 from harkara_event_service.domain.cursor import State, pack
 from tests.support.registry_desk import OTHER, USER, WANTED, Desk, event
 
@@ -313,6 +314,29 @@ def test_without_an_interval_nothing_is_held() -> None:
 
     assert desk.seqs_of(1) == [4, 5, 6]
     assert desk.registry.next_due() is None
+
+
+@pytest.mark.parametrize("bound", ["MOST_OF_A_STREAM", "MOST_WINDOWS"])
+def test_a_key_past_the_bound_is_not_held_and_pushes_on_what_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """A key of its own for each event made what is remembered grow with their number."""
+    monkeypatch.setattr(fan_out, bound, 2)
+    session = desk.live(1, 3)
+    announce(desk, 4, key="a")
+    announce(desk, 5, key="b")
+    announce(desk, 6, key="a")
+    assert desk.seqs_of(1) == [4, 5]
+
+    for seq in range(7, 20):
+        announce(desk, seq, key="c")
+    assert desk.seqs_of(1) == list(range(4, 20))
+    assert session.stream.collapsing is not None
+    assert len(session.stream.collapsing.windows) <= 2
+
+    desk.let_go(1.0)
+    announce(desk, 20, 21, key="c")
+    assert desk.seqs_of(1) == list(range(4, 21))
 
 
 def test_windows_are_forgotten_when_they_end(desk: Desk) -> None:

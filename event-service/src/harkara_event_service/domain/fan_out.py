@@ -32,6 +32,11 @@ from typing import NamedTuple
 from harkara_event_service.domain.cursor import Attachment, Collapsing, Key, Recipients, Stream, pack
 from harkara_event_service.domain.event import Announced
 
+MOST_OF_A_STREAM = 256
+MOST_WINDOWS = 500_000
+"""How many windows of one stream there are at most, and of all. What is held has a window; an event whose
+key cannot have one goes at once, and whatever is held goes before it."""
+
 Sends = Sequence[tuple[Announced, Recipients]]
 """Events to send to live sessions, in order."""
 
@@ -165,10 +170,12 @@ class FanOut:
         return sends
 
     def _open_window(self, stream: Stream, key: Key | None, at: Moment) -> None:
-        if key is None or not self._collapse_seconds:
+        if key is None or not self._collapse_seconds or len(self._windows) >= MOST_WINDOWS:
             return
         if stream.collapsing is None:
             stream.collapsing = Collapsing()
+        elif len(stream.collapsing.windows) >= MOST_OF_A_STREAM:
+            return
         ends = at.monotonic + self._collapse_seconds
         stream.collapsing.windows[key] = ends
         self._windows.append((ends, stream, key))
