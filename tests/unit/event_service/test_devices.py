@@ -203,6 +203,18 @@ async def test_while_nothing_can_be_written_no_more_than_the_bound_waits(cursors
     assert devices.waiting == 100
 
 
+async def test_no_more_devices_that_left_are_remembered_than_may_wait(cursors: SteppedDevices) -> None:
+    devices = Devices(cursors, MovableClock(), most_waiting=100)
+    for number in range(1_000):
+        device = Device(f"user_{number}", "phone")
+        devices.acknowledge(EPOCH, device, 1)
+        devices.left([device])
+
+    assert len(devices._left) == 100
+    await devices.close()
+    assert devices.waiting == 0
+
+
 async def test_at_the_end_what_waits_is_written(cursors: SteppedDevices) -> None:
     devices = Devices(cursors, MovableClock())
     for number in range(1_500):

@@ -39,6 +39,7 @@ class Devices:
     ) -> None:
         self._cursors = cursors
         self._clock = clock
+        self._most_waiting = most_waiting
         self._waiting = Acknowledgements(most_waiting)
         # A dict for its order.
         self._left: dict[Device, None] = {}
@@ -68,6 +69,9 @@ class Devices:
         for device in devices:
             if self._waiting.point_of(device) is not None:
                 self._left[device] = None
+                if len(self._left) > self._most_waiting:
+                    # It is forgotten, or goes with all the others.
+                    del self._left[next(iter(self._left))]
                 self._some_left.set()
 
     async def points(self, devices: Collection[Device]) -> Mapping[Device, ResumePoint]:
