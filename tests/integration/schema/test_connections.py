@@ -133,6 +133,26 @@ async def test_auth_services_listener_leaves_a_server_that_lets_it_in_and_says_n
         await asyncio.gather(listening, return_exceptions=True)
 
 
+async def test_auth_services_listener_connects_again_after_a_random_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All replicas came back in step, each second, to a Postgres that was just about to be there."""
+    drawn = asyncio.Queue[tuple[float, float]]()
+
+    def at_once(least: float, most: float) -> float:
+        drawn.put_nowait((least, most))
+        return 0.0
+
+    monkeypatch.setattr("harkara_auth_service.adapters.change_listener.random.uniform", at_once)
+    dsn = "postgresql://nobody:x@127.0.0.1:1/nothing"
+    listening = asyncio.create_task(change_listener.listen(dsn, lambda: None))
+
+    assert [await drawn.get() for _ in range(2)] == [(0, 1.0)] * 2
+
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
 async def test_a_connect_that_is_cancelled_twice_is_waited_for_no_longer() -> None:
     async with silent_server() as silent:
         task = asyncio.create_task(connect(silent.dsn, connect_timeout=10))

@@ -7,6 +7,7 @@ the second anyway. So nothing here is retried with care, and nothing is reported
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Final
 
@@ -19,6 +20,7 @@ from harkara_auth_service.adapters.postgres_users import CHANGES_CHANNEL
 from harkara_schema.connections import connect, limited
 
 RECONNECT_SECONDS: Final = 1.0
+"""The longest pause before connecting again; full jitter."""
 
 _LISTEN: Final = sql.SQL("LISTEN {}").format(sql.Identifier(CHANGES_CHANNEL))
 _log = structlog.get_logger()
@@ -41,4 +43,4 @@ async def listen(dsn: str, wake: Callable[[], None]) -> None:
                     wake()
         except psycopg.Error as error:
             _log.debug("listen_failed", error=type(error).__name__, sqlstate=error.sqlstate)
-        await asyncio.sleep(RECONNECT_SECONDS)
+        await asyncio.sleep(random.uniform(0, RECONNECT_SECONDS))  # noqa: S311 - jitter, not a secret.
