@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harkara_auth_service.adapters import change_listener
@@ -151,6 +152,30 @@ async def test_auth_services_listener_connects_again_after_a_random_pause(
 
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
+
+
+POOLS: dict[str, Callable[[str], AsyncEngine]] = {
+    "auth-service's pool": auth_session.open_engine,
+    "query-service's pool": lambda dsn: postgres_history.open_engine(
+        dsn, pool_size=1, pool_wait_seconds=1, statement_seconds=1
+    ),
+}
+
+
+@pytest.mark.parametrize("open_engine", POOLS.values(), ids=POOLS.keys())
+async def test_either_end_notices_that_the_other_has_vanished(
+    database: Database, open_engine: Callable[[str], AsyncEngine]
+) -> None:
+    engine = open_engine(database.dsn)
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT setting FROM pg_settings WHERE name ~ '^tcp_keepalives_' ORDER BY name")
+        )
+        assert rows.scalars().all() == ["3", "5", "2"]
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        assert {"keepalives_idle", "tcp_user_timeout"} <= driver.info.get_parameters().keys()
+    await engine.dispose()
 
 
 async def test_a_connect_that_is_cancelled_twice_is_waited_for_no_longer() -> None:

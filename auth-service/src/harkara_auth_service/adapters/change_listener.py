@@ -15,7 +15,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from harkara_auth_service.adapters.postgres_session import READ_SECONDS, TCP_SETTINGS
+from harkara_auth_service.adapters.postgres_session import KEEPALIVES, READ_SECONDS, TCP_SETTINGS
 from harkara_auth_service.adapters.postgres_users import CHANGES_CHANNEL
 from harkara_schema.connections import connect, limited
 
@@ -35,7 +35,7 @@ async def listen(dsn: str, wake: Callable[[], None]) -> None:
     """
     while True:
         try:
-            async with await connect(dsn, autocommit=True, **TCP_SETTINGS) as connection:
+            async with await connect(dsn, autocommit=True, options=KEEPALIVES, **TCP_SETTINGS) as connection:
                 await limited(connection, connection.execute(_LISTEN), READ_SECONDS)
                 # What changed before we listened was not told.
                 wake()

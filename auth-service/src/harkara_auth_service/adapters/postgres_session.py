@@ -29,8 +29,11 @@ READ_SECONDS: Final = 2.0
 CHANGE_SECONDS: Final = 8.0
 
 APPLICATION_NAME: Final = "harkara-auth-service"
+KEEPALIVES: Final = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+"""So that the server lets go of what a vanished machine held."""
+
 _SERVER_SETTINGS: Final = (
-    "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c timezone=UTC"
+    f"-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c timezone=UTC {KEEPALIVES}"
 )
 TCP_SETTINGS: Final[Mapping[str, Any]] = {
     "connect_timeout": CONNECT_SECONDS,

@@ -105,6 +105,10 @@ def open_engine(
         "default_transaction_read_only": "on",
         "statement_timeout": str(round(statement_seconds * 1000)),
         "timezone": "UTC",
+        # So that the server lets go of what a vanished machine held.
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
     }
 
     async def connect() -> psycopg.AsyncConnection:
@@ -119,6 +123,7 @@ def open_engine(
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
+            tcp_user_timeout=5000,
         )
 
     return create_async_engine(
