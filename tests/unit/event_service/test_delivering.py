@@ -304,6 +304,22 @@ async def test_positions_that_rose_unseen_are_told(replica: Replica) -> None:
     assert replica.outbox.items[-1] == Advanced(((1, 3),))
 
 
+async def test_positions_that_rose_unseen_are_told_without_being_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivering_module, "ADVANCED_SECONDS", 0.01)
+    replica = Replica()
+    running = asyncio.create_task(replica.delivering.run())
+    replica.open(1, types=["eta_updated"])
+    await item(replica.outbox, Opened)
+
+    await replica.emit(3)
+
+    assert await item(replica.outbox, Advanced) == Advanced(((1, 3),))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_drain_is_told_to_every_edge(replica: Replica) -> None:
     other = RecordedOutbox()
     replica.delivering.attach("edge-2", other)

@@ -14,6 +14,7 @@ from harkara_event_service.ports import LogUnavailableError
 from harkara_event_service.service import Devices
 from harkara_event_service.service import devices as devices_module
 from tests.support.events import MovableClock
+from tests.support.told_log import LoopWithoutWaiting
 from tests.support.waiting import wait_until_async
 
 PHONE, TABLET = Device("ada", "phone"), Device("ada", "tablet")
@@ -82,6 +83,32 @@ async def test_acknowledgements_are_joined_and_written_after_a_while(
     assert cursors.sizes == [2]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+def test_what_is_acknowledged_at_any_time_is_written_within_5_seconds() -> None:
+    cursors = SteppedDevices()
+
+    async def longest_wait() -> float:
+        loop = asyncio.get_running_loop()
+        devices = Devices(cursors, MovableClock())
+        running = asyncio.create_task(devices.run())
+        waits = []
+        for seq in range(1, 21):
+            # At another moment of the round each time.
+            await asyncio.sleep(seq * 0.37)
+            acknowledged_at = loop.time()
+            devices.acknowledge(EPOCH, PHONE, seq)
+            await wait_until_async(lambda: not devices.waiting)
+            waits.append(loop.time() - acknowledged_at)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return max(waits)
+
+    with asyncio.Runner(loop_factory=LoopWithoutWaiting) as runner:
+        longest = runner.run(longest_wait())
+
+    # As exact as it is looked at.
+    assert longest <= 5.01
 
 
 async def test_what_a_device_that_left_said_is_written_at_once(
