@@ -71,6 +71,21 @@ async def test_one_connection_too_many_from_an_address_is_503_until_another_ends
     assert (await client.head()).startswith("HTTP/1.1 101 ")
 
 
+@pytest.mark.parametrize("edge_settings", [{"max_connections_per_address": 2}])
+async def test_far_past_the_limit_of_an_address_a_connection_is_cut_without_an_answer(
+    connect: Connect,
+) -> None:
+    clients = [await connect() for _ in range(4)]
+
+    assert await (await connect()).eof() == b""
+
+    statuses = []
+    for client in clients:
+        client.send(request())
+        statuses.append((await client.head()).split(" ")[1])
+    assert statuses == ["101", "101", "503", "503"]
+
+
 @pytest.mark.parametrize("edge_settings", [{"max_connections_per_address": 5, "workers": 2}])
 async def test_workers_share_the_limit_of_an_address(connect: Connect) -> None:
     clients = [await connect() for _ in range(4)]

@@ -133,6 +133,22 @@ async def test_a_refusal_is_not_kept(service: Assembled) -> None:
     assert await emit(service, "later") is Code.OK
 
 
+async def test_past_the_bound_the_credential_asked_about_longest_ago_is_forgotten(
+    service: Assembled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "MAX_KEPT", 3)
+    auth = service.calls.auth
+    tokens = [add_service(auth, "orders", ["*"], token=f"token-{number}") for number in range(4)]
+    for token in tokens:
+        assert await emit(service, token) is Code.OK
+
+    away(service)
+
+    # The bound says how many are known: the first has to be asked about again.
+    answered = [await emit(service, token) for token in tokens]
+    assert answered == [Code.UNAVAILABLE, Code.OK, Code.OK, Code.OK]
+
+
 async def test_rights_that_change_are_known_from_the_next_look_on(service: Assembled) -> None:
     await emit(service)
     add_service(service.calls.auth, "orders", ["payment_*"], token=ORDERS)

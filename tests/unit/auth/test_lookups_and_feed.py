@@ -14,7 +14,7 @@ from harkara_auth_service.domain.errors import DirectoryUnavailableError, Stoppi
 from harkara_auth_service.domain.users import NewUser, Role
 from harkara_auth_service.metrics import Metrics
 from harkara_auth_service.ports import ChangePage, Snapshot
-from harkara_auth_service.service import changes
+from harkara_auth_service.service import changes, lookups
 from harkara_auth_service.service.changes import ChangeFeed, Revocations
 from harkara_auth_service.service.lookups import Known, UserLookups
 from tests.support.waiting import wait_until_async
@@ -180,6 +180,26 @@ async def test_a_thousand_users_are_the_most_that_one_statement_asks_for(mesh: M
         for n in range(1500):
             group.create_task(mesh.role_of(f"u{n}"))
     assert [len(asked) for asked in mesh.directory.asked] == [1000, 500]
+
+
+async def test_one_user_too_many_is_turned_away_at_once_and_nobody_who_waits(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "MAX_WAITING", 3)
+    await mesh.directory.add_shops("first", "a", "b", "c", "d")
+    mesh.directory.may_answer.clear()
+    under_way = asyncio.create_task(mesh.role_of("first"))
+    await settle()
+    asking = [asyncio.create_task(mesh.role_of(user_id)) for user_id in ("a", "b", "c", "d", "a")]
+    await settle()
+    done = [task.done() for task in asking]
+    mesh.directory.may_answer.set()
+
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert done == [False, False, False, True, False]
+    assert isinstance(answers.pop(3), DirectoryUnavailableError)
+    assert [await under_way, *answers, await mesh.role_of("d")] == [Role.SHOP] * 6
 
 
 # ---- the feed
