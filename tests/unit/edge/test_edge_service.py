@@ -112,7 +112,8 @@ async def test_between_an_open_and_its_opened_everything_is_dropped() -> None:
     bench.deliver(([client], [3]))
     bench.service.opened(client.number, generation=1, epoch="e", seq=1, recovered=False)
     bench.deliver(([client], [3]))
-    bench.opened(client)
+    assert (socket.seqs(), client.position) == ([1], 1)
+    bench.opened(client, 1)
     bench.deliver(([client], [2, 3]))
     assert socket.seqs() == [1, 2, 3]
 
