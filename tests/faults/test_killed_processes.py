@@ -43,7 +43,6 @@ async def test_a_stream_of_events_keeps_its_order_when_it_breaks(
     assert not verdict.duplicates, "a client had to connect again"
 
 
-@pytest.mark.ci
 async def test_an_event_service_that_dies_between_commit_and_fan_out_loses_nothing(faults: Faults) -> None:
     # Each life of it ends with a commit that nobody was told of: its caller retries, and clients get it.
     failpoint = "event-service.after-commit=kill:100"
