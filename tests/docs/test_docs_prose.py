@@ -85,6 +85,21 @@ def test_every_metric_that_is_named_in_prose_is_there() -> None:
     assert {name for name in named if f"`{name}`" not in tables} == set()
 
 
+def test_every_test_that_is_named_is_there() -> None:
+    named = {
+        found
+        for text in TEXTS.values()
+        for found in re.findall(r"`([a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`", text)
+    }
+    missing = {
+        (path, name)
+        for path, name in named
+        if f"def {name}(" not in (ROOT / "tests" / path).read_text(encoding="utf-8")
+    }
+    assert len(named) > 100
+    assert missing == set()
+
+
 def test_the_map_of_the_folders_names_every_member() -> None:
     members = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["harkara"][
         "members"
