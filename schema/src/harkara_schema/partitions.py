@@ -136,7 +136,9 @@ def weeks_needed(now: datetime, behind: timedelta = BEHIND, ahead: timedelta = A
     Returns:
         The weeks, oldest first.
     """
-    return list(weeks_between(now - behind, now + ahead))
+    # Where a clock is put forward or back in between, adding days to its time would be an hour off.
+    moment = now.astimezone(UTC)
+    return list(weeks_between(moment - behind, moment + ahead))
 
 
 def week_of_partition(name: str) -> Week | None:

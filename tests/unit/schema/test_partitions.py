@@ -1,6 +1,7 @@
 """The arithmetic between times, event ids and weeks."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import assume, example, given
@@ -194,6 +195,7 @@ def test_weeks_are_needed_from_eight_days_ago_to_fifteen_days_ahead() -> None:
     assert weeks_needed(now, timedelta(0), timedelta(0)) == [Week(2026, 5)]
 
 
+@example(datetime(1999, 3, 14, 1, 0, tzinfo=ZoneInfo("Europe/Belgrade")))  # Two weeks before summer time.
 @given(datetimes)
 def test_every_id_that_may_be_stored_soon_has_its_partition(now: datetime) -> None:
     weeks = weeks_needed(now)
