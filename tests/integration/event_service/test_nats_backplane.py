@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,6 +16,7 @@ from harkara_event_service.adapters.nats_backplane import NatsBackplane
 from harkara_event_service.metrics import BackplaneMetrics
 from harkara_event_service.ports import Topic
 from tests.support.nats import NatsServer, running_nats
+from tests.support.tcp_proxy import Link, TcpProxy
 from tests.support.waiting import wait_until_async
 
 
@@ -54,6 +56,31 @@ class Members:
 async def members() -> AsyncIterator[Members]:
     async with AsyncExitStack() as stack:
         yield Members(stack)
+
+
+class Recording(TcpProxy):
+    """A proxy that remembers what the client said."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.said = b""
+
+    async def _pass_on(self, chunk: bytes, link: Link, writer: asyncio.StreamWriter) -> None:
+        if writer is link.to_server:
+            self.said += chunk
+        await super()._pass_on(chunk, link, writer)
+
+
+async def test_one_who_says_that_it_is_up_hears_what_is_sent_from_then_on(
+    members: Members, nats: NatsServer
+) -> None:
+    # nats-py's flush asks the server before it has written the subscriptions. On a busy machine the answer
+    # came before the server knew of them, and the first message was lost.
+    target = urlsplit(nats.url)
+    async with Recording.running(target.hostname or "", target.port or 0) as (proxy, port):
+        await members.joined(f"nats://127.0.0.1:{port}")
+
+        assert proxy.said.rindex(b"PING") > proxy.said.rindex(b"SUB")
 
 
 async def test_a_message_too_large_for_the_server_is_dropped_and_the_next_one_comes(

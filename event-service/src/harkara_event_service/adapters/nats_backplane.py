@@ -139,7 +139,9 @@ class NatsBackplane:
             )
             for topic in Topic:
                 await self._subscribe(client, topic)
-            # So that what is sent from now on is heard.
+            # So that what is sent from now on is heard. nats-py writes a flush's PING past what it queued:
+            # the first answer says that the subscriptions are written, and the second one that they hold.
+            await client.flush(CONNECT_SECONDS)
             await client.flush(CONNECT_SECONDS)
             self._is_here(client)
             await self._pump(client)
