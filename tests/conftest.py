@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Database, PostgresServer, running_postgres
 
-# Long, and only meant where they are named: `./harkara test --faults`.
-collect_ignore = ["faults"]
+# Only meant where they are named: `./harkara test --faults`, which is long, and `./harkara test --browser`,
+# which needs a Chromium.
+collect_ignore = ["faults", "browser"]
 
 # A test's time says how busy the machine is, and nothing of what it tests: Hypothesis judges by neither the
 # time of an example nor that of making one (the first text drawn in a new checkout reads Unicode's tables).

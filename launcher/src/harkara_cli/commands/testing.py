@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
+from harkara_cli.chromium import find_chromium
 from harkara_cli.data_dir import ROOT
-from harkara_cli.errors import CliError
+from harkara_cli.errors import CliError, MisuseError
 
 # With these, pytest must run in one process, or is quicker so.
 _ALONE = ("-n", "--numprocesses", "--pdb", "--collect-only", "--co", "--fixtures", "--markers", "--version")
 
-
 _FAULTS = "tests/faults"
+_BROWSER = "tests/browser"
 
 
 def register(app: typer.Typer) -> None:
@@ -46,17 +47,30 @@ def run_tests(
             " --seed N repeats a run; -m ci is the part that every change must pass.",
         ),
     ] = False,
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser",
+            help="The tests in a real browser instead, which need a Chromium on this machine."
+            " --screenshots takes the pictures of docs/images anew.",
+        ),
+    ] = False,
 ) -> None:
     """Run the tests: all of them, or what the arguments to pytest say, from the root of the checkout."""
     if not _has_test_tools():
         raise CliError("pytest is not installed here: run ./harkara test, which installs it")
+    if faults and browser:
+        raise MisuseError("--faults and --browser are two runs: give one of them")
     given = pytest_arguments or []
+    if browser:
+        find_chromium()  # Before anything is collected or started.
     os.chdir(ROOT)
     sys.stdout.flush()
     # The same process: a Ctrl-C reaches pytest alone, and its exit status is ours.
-    # Faults are timed: one test at a time, and nothing beside it.
-    if faults:
-        chosen = [*([] if any(argument.startswith(_FAULTS) for argument in given) else [_FAULTS]), *given]
+    # Faults are timed: one test at a time, and nothing beside it. The browser's tests share all they need.
+    if faults or browser:
+        folder = _FAULTS if faults else _BROWSER
+        chosen = [*([] if any(argument.startswith(folder) for argument in given) else [folder]), *given]
     else:
         chosen = [*_side_by_side(given), *given]
     command = [sys.executable, "-P", "-m", "pytest", *chosen]

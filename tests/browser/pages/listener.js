@@ -1,0 +1,19 @@
+// Listens to one type, and writes down each event in the order in which a handler was told of it.
+// Settings are the attributes of this script's <html>: a page of an application would have its own way.
+import { WebSocketService } from '/client/index.js';
+
+const { token, type, options } = document.documentElement.dataset;
+const seen = JSON.parse(sessionStorage.getItem('seen') ?? '[]');
+const ws = new WebSocketService(null, token, null, JSON.parse(options ?? '{}'));
+
+ws.on(type, (event) => {
+  seen.push([event.seq, event.event_id]);
+  // A reload is to find what this page dealt with.
+  sessionStorage.setItem('seen', JSON.stringify(seen));
+});
+Object.assign(globalThis, { seen, ws });
+ws.on('subscription_updated', () => {
+  globalThis.ready = true;
+});
+ws.subscribe([type]);
+await ws.connect();

@@ -1,0 +1,112 @@
+"""A page whose connection is cut while events flow goes on without a lost or a doubled event."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest_asyncio
+from playwright.async_api import Page
+
+from harkara_cli import mesh_state
+from harkara_cli.data_dir import DataDir
+from tests.support.browser import Browsing, Sockets, holds
+from tests.support.flow import Flow, flowing
+from tests.support.mesh import Mesh
+from tests.support.site import Site
+from tests.support.tcp_proxy import TcpProxy
+
+TYPE = "order_created"
+# Chromium says in the console that a WebSocket could not be had, or was cut.
+CUT = r"WebSocket connection to .* failed"
+SOME = 20
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def network(mesh: Mesh) -> AsyncIterator[tuple[TcpProxy, str]]:
+    """A network between page and edge, and the URL of the edge through it."""
+    url = urlsplit(mesh.websocket_url)
+    assert url.hostname is not None
+    assert url.port is not None
+    async with TcpProxy.running(url.hostname, url.port) as (proxy, port):
+        yield proxy, urlunsplit(url._replace(netloc=f"127.0.0.1:{port}"))
+
+
+def put_listener(site: Site, mesh: Mesh, user_id: str, websocket_url: str, options: str = "{}") -> str:
+    """A page that listens as this user, and its address."""
+    mesh.add_users({user_id: "customer"})
+    return site.put(
+        f"/{user_id}.html",
+        f"""\
+<!doctype html>
+<html lang="en" data-token="{mesh.token_of(user_id)}" data-type="{TYPE}" data-options='{options}'>
+<title>{user_id}</title>
+<link rel="icon" href="data:,">
+<meta name="harkara-websocket-url" content="{websocket_url}">
+<script type="module" src="/pages/listener.js"></script>
+</html>
+""",
+    )
+
+
+async def sees_more(page: Page) -> None:
+    """Some events have come that were not there a moment ago."""
+    await holds(page, f"(before) => seen.length >= before + {SOME}", await page.evaluate("seen.length"))
+
+
+async def has_seen_all(page: Page, flow: Flow) -> None:
+    """The flow is ended, and the page was told of each of its events, once and in order."""
+    flow.stop()
+    assert len(flow.stored) > SOME
+    await holds(page, "(last) => seen.at(-1)?.[0] === last", flow.stored[-1][0])
+    assert await page.evaluate("seen") == flow.stored
+
+
+async def test_a_page_that_is_cut_off_again_and_again_misses_nothing(
+    browsing: Browsing, mesh: Mesh, site: Site, network: tuple[TcpProxy, str]
+) -> None:
+    browsing.expect(CUT)
+    proxy, url = network
+    page = await (await browsing.context()).new_page()
+    sockets = Sockets(page)
+    await page.goto(put_listener(site, mesh, "cut", url))
+    await holds(page, "globalThis.ready")
+    with flowing(mesh, "cut", TYPE) as flow:
+        for reset in (False, True, False):
+            await sees_more(page)
+            proxy.cut_all(reset=reset)
+        await sees_more(page)
+        await has_seen_all(page, flow)
+    assert len(sockets.opened) > 3
+
+
+async def test_a_page_that_nobody_lets_in_for_a_while_misses_nothing(
+    browsing: Browsing, mesh: Mesh, site: Site, network: tuple[TcpProxy, str]
+) -> None:
+    browsing.expect(CUT)
+    proxy, url = network
+    page = await browsing.open(put_listener(site, mesh, "refused", url))
+    await holds(page, "globalThis.ready")
+    with flowing(mesh, "refused", TYPE) as flow:
+        await sees_more(page)
+        proxy.accepts = False
+        proxy.cut_all()
+        await holds(page, "ws.getStatus().reconnectAttempts >= 2 && !ws.getStatus().isConnected")
+        proxy.accepts = True
+        await sees_more(page)
+        await has_seen_all(page, flow)
+
+
+async def test_a_page_whose_edge_is_killed_misses_nothing(browsing: Browsing, mesh: Mesh, site: Site) -> None:
+    browsing.expect(CUT)
+    page = await browsing.open(put_listener(site, mesh, "killed", mesh.websocket_url))
+    await holds(page, "globalThis.ready")
+    with flowing(mesh, "killed", TYPE) as flow:
+        await sees_more(page)
+        for pid in mesh_state.load(DataDir(Path(mesh.data_dir))).pids["edge"]:
+            os.kill(pid, signal.SIGKILL)
+        await sees_more(page)  # From the edge that `up` started again.
+        await has_seen_all(page, flow)
