@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from harkara.event.v1 import event_pb2
 from tests.support.mesh import Mesh
+from tests.support.node import NO_NODE, node_with_websocket
 from tests.support.plain_client import connected
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def placed_url(mesh: Mesh, program: str) -> str:
 async def test_the_listening_example_shows_what_the_emitting_example_emits(mesh: Mesh) -> None:
     command = node_with_websocket()
     if command is None:
-        pytest.skip("no node with a WebSocket (20.10 or later) on the PATH")
+        pytest.skip(NO_NODE)
     mesh.add_users({"readme_listen": "customer"})
     program = placed(
         example("listen", "javascript"), "ws://127.0.0.1:8080/api/websocket/ws", mesh.websocket_url
@@ -116,16 +116,3 @@ async def test_the_listening_example_shows_what_the_emitting_example_emits(mesh:
         process.kill()
         await process.wait()
     assert shown == b"order_created { order_id: 'ord_123', total_amount: 130 }\n"
-
-
-def node_with_websocket() -> list[str] | None:
-    """How to run node so that it has a WebSocket as browsers do; None where it cannot be had."""
-    node = shutil.which("node")
-    for arguments in ([], ["--experimental-websocket"]) if node else ():
-        assert node is not None
-        asked = subprocess.run(  # noqa: S603 - which() found it.
-            [node, *arguments, "-p", "typeof WebSocket"], capture_output=True, text=True, check=False
-        )
-        if asked.stdout.strip() == "function":
-            return [node, "--no-warnings", *arguments]
-    return None

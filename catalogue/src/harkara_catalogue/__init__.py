@@ -17,6 +17,7 @@ from harkara_catalogue.data_check import MAX_DATA_BYTES, MAX_DATA_DEPTH, DataFau
 from harkara_catalogue.event_types import LEVELS, Catalogue, EventType, Level
 from harkara_catalogue.json_schema import data_schema, event_schema
 from harkara_catalogue.markdown import catalogue_markdown, codes_markdown
+from harkara_catalogue.typescript import catalogue_typescript, close_codes_javascript
 
 __all__ = [
     "CLOSE_CODES",
@@ -34,7 +35,9 @@ __all__ = [
     "EventType",
     "Level",
     "catalogue_markdown",
+    "catalogue_typescript",
     "check_data",
+    "close_codes_javascript",
     "codes_markdown",
     "data_schema",
     "event_schema",

@@ -1,0 +1,16 @@
+/**
+ * `@harkara/client`: receive a user's Harkara events in a browser or in Node. What applications use is named here.
+ */
+
+export { CLOSE_ACTIONS } from './close_codes.js';
+export { ConnectionError } from './errors.js';
+export { WebSocketService } from './service.js';
+
+/** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
+/** @typedef {import('../types/events.js').EventType} EventType */
+/** @typedef {import('../types/events.js').EventLevel} EventLevel */
+/** @typedef {import('../types/events.js').EventDataByType} EventDataByType */
+/** @typedef {import('./service.js').ServiceOptions} ServiceOptions */
+/** @typedef {import('./service.js').Status} Status */
+/** @typedef {import('./session.js').Position} Position */
+/** @typedef {import('./tokens.js').TokenProvider} TokenProvider */

@@ -1,0 +1,370 @@
+/**
+ * The client of an application: `WebSocketService`.
+ *
+ * It gives a `Session` a socket, timers, tokens and handlers, and decides nothing: what to do is the session's list of
+ * effects (`session.js`).
+ */
+
+import { SYSTEM_CLOCK } from './clock.js';
+import { ConnectionError } from './errors.js';
+import { Handlers } from './handlers.js';
+import { Positions } from './positions.js';
+import { Session } from './session.js';
+import { fetchToken } from './tokens.js';
+import { websocketUrl } from './url.js';
+import { watchWakeups } from './wakeups.js';
+
+/** @typedef {import('./session.js').Effect} Effect */
+/** @typedef {import('../types/events.js').EventType} EventType */
+/** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
+
+/**
+ * What else may be said. All of it is optional.
+ *
+ * @typedef {object} ServiceOptions
+ * @property {string} [userRole] The role that the token must have.
+ * @property {string} [deviceId] A name of this device, 1 to 64 characters of `A-Za-z0-9_-`: the server then remembers
+ *   how far it got, for when this client does not.
+ * @property {import('./positions.js').KeyValueStorage} [storage] Where to keep how far this client got, such as
+ *   `localStorage`, so that it goes on there when the page is loaded again. Needs a user id. Kept in memory only
+ *   without it.
+ * @property {typeof WebSocket} [WebSocket] The class to use, where there is none or another is wanted.
+ * @property {number} [failuresUntilTold] After how many failures in a row `connection_failed` is told, 5 if absent. The
+ *   client goes on trying.
+ * @property {number} [rememberedIds] How many ids of events to remember, to skip what comes twice; 2,000 if absent.
+ * @property {import('./clock.js').Clock} [clock] For tests.
+ * @property {() => number} [random] For tests: a number from 0 to under 1.
+ */
+
+/**
+ * @typedef {object} Status
+ * @property {boolean} isConnected
+ * @property {string[]} subscriptions What was asked for, in that order, whether or not the server knows by now.
+ * @property {number} queuedMessages How many messages wait for a connection.
+ * @property {number} reconnectAttempts How many attempts there were since the last connection.
+ */
+
+/** What is told beside events. A deployment's own type of such a name is told to `*` only. */
+const RESERVED = new Set([
+  '*',
+  'connected',
+  'disconnected',
+  'reconnecting',
+  'connection_failed',
+  'subscription_updated',
+  'gap',
+  'error',
+  'token_expiring',
+]);
+
+/** Receives a user's events. */
+export class WebSocketService {
+  #url;
+  #WebSocket;
+  #clock;
+  #session;
+  #positions;
+  #handlers;
+  /** @type {import('./tokens.js').TokenProvider | null} */
+  #provider;
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {Map<string, unknown>} */
+  #timers = new Map();
+  /** @type {{promise: Promise<void>, resolve: () => void, reject: (error: Error) => void} | null} */
+  #connecting = null;
+  /** @type {(() => void) | null} */
+  #endWatch = null;
+  /** @type {Effect[]} */
+  #effects = [];
+  #isRunning = false;
+  /** Raised when what was asked of the token provider counts no more. */
+  #asked = 0;
+
+  /**
+   * @param {string | URL | null} url The server's address; null to take it from
+   *   `<meta name="harkara-websocket-url" content="…">`, or else the page's own origin.
+   * @param {string | null | import('./tokens.js').TokenProvider} token A token, or a function that gives one, at once
+   *   or by a promise; it is called first, when a token is about to end, and when one was refused.
+   * @param {string | null} [userId] The user that the token must be of.
+   * @param {ServiceOptions} [options]
+   * @throws {TypeError} There is no such address, or no WebSocket, or storage without a user id.
+   */
+  constructor(url, token, userId = null, options = {}) {
+    this.#url = websocketUrl(url, globalThis);
+    const Socket = options.WebSocket ?? globalThis.WebSocket;
+    if (typeof Socket !== 'function') throw new TypeError('no WebSocket here: give one by options.WebSocket');
+    if (options.storage && !userId) throw new TypeError('storage needs a user id');
+    this.#WebSocket = Socket;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#provider = typeof token === 'function' ? token : null;
+    this.#positions = new Positions(options.storage ?? null, userId ?? '');
+    this.#handlers = new Handlers((error) => this.#handlerFailed(error));
+    this.#session = new Session({
+      userId,
+      userRole: options.userRole ?? null,
+      deviceId: options.deviceId ?? null,
+      token: typeof token === 'function' ? null : token,
+      renewable: typeof token === 'function',
+      position: this.#positions.load(),
+      random: options.random ?? Math.random,
+      rememberedIds: options.rememberedIds,
+      failuresUntilTold: options.failuresUntilTold,
+    });
+  }
+
+  /**
+   * Be connected, and stay so until `disconnect`.
+   *
+   * @returns {Promise<void>} Fulfilled once authenticated. Rejected with a `ConnectionError` when the server will not
+   *   have this client, after `failuresUntilTold` failures (while trying goes on), and by `disconnect`.
+   */
+  connect() {
+    if (this.#session.isOpen) return Promise.resolve();
+    if (!this.#connecting) {
+      /** @type {() => void} */
+      let resolve = () => {};
+      /** @type {(error: Error) => void} */
+      let reject = () => {};
+      const promise = /** @type {Promise<void>} */ (
+        new Promise((fulfil, refuse) => {
+          resolve = fulfil;
+          reject = refuse;
+        })
+      );
+      // Who does not look at the promise is told by `connection_failed`, and not by an unhandled rejection.
+      promise.catch(() => {});
+      this.#connecting = { promise, resolve, reject };
+    }
+    const { promise } = this.#connecting;
+    this.#endWatch ??= watchWakeups(
+      { window: globalThis.window, document: globalThis.document },
+      () => this.#run(this.#session.woke(this.#clock.now())),
+    );
+    this.#run(this.#session.connect(this.#clock.now()));
+    return promise;
+  }
+
+  /** Be connected no more. Subscriptions, and how far this client got, stay for the next `connect`. */
+  disconnect() {
+    this.#asked += 1;
+    this.#endWatch?.();
+    this.#endWatch = null;
+    this.#run(this.#session.disconnect());
+  }
+
+  /**
+   * Receive events of these types too, now or once connected.
+   *
+   * @param {EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]} types `*` for all.
+   * @throws {RangeError} More than a connection may have.
+   */
+  subscribe(types) {
+    this.#run(this.#session.subscribe(listOf(types), this.#clock.now()));
+  }
+
+  /**
+   * Receive them no more.
+   *
+   * @param {EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]} types
+   */
+  unsubscribe(types) {
+    this.#run(this.#session.unsubscribe(listOf(types), this.#clock.now()));
+  }
+
+  /**
+   * Call a function for each event of a type, for each event (`*`), or when something happens: `connected`,
+   * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`.
+   *
+   * @template {EventType | '*' | (string & {})} Name
+   * @param {Name} name
+   * @param {(detail: DetailOf<Name>) => unknown} handler
+   * @returns {this}
+   */
+  on(name, handler) {
+    this.#handlers.add(name, handler);
+    return this;
+  }
+
+  /**
+   * Undo `on`.
+   *
+   * @param {string} name
+   * @param {(detail: any) => unknown} [handler] Which; all of this name without it.
+   * @returns {this}
+   */
+  off(name, handler) {
+    this.#handlers.remove(name, handler);
+    return this;
+  }
+
+  /** @returns {Status} */
+  getStatus() {
+    return {
+      isConnected: this.#session.isOpen,
+      subscriptions: this.#session.subscription.wanted,
+      queuedMessages: this.#session.queuedMessages,
+      reconnectAttempts: this.#session.attempts,
+    };
+  }
+
+  /**
+   * Go on with this token: for who gave a token and not a function, on `token_expiring`.
+   *
+   * @param {string} token Of the same user.
+   */
+  setToken(token) {
+    this.#asked += 1;
+    this.#run(this.#session.tokenReady(token, this.#clock.now()));
+  }
+
+  /**
+   * Do these, after what is being done: a handler may call back into this client in the middle of a list.
+   *
+   * @param {Effect[]} effects
+   */
+  #run(effects) {
+    this.#effects.push(...effects);
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) this.#do(effect);
+    this.#isRunning = false;
+  }
+
+  /** @param {Effect} effect */
+  #do(effect) {
+    switch (effect.kind) {
+      case 'fetch_token':
+        return this.#fetchToken(effect.reason);
+      case 'open':
+        return this.#open();
+      case 'send':
+        return this.#socket?.send(JSON.stringify(effect.message));
+      case 'close':
+        return this.#close();
+      case 'set_timer':
+        return this.#setTimer(effect.name, effect.ms);
+      case 'clear_timers':
+        for (const timer of this.#timers.values()) this.#clock.clearTimeout(timer);
+        return this.#timers.clear();
+      case 'event':
+        return this.#tellEvent(effect.event);
+      case 'tell':
+        return this.#handlers.tell(effect.name, effect.detail);
+      case 'keep':
+        return this.#positions.save(effect.position);
+      case 'settle':
+        return this.#settle(effect.failure);
+    }
+  }
+
+  #open() {
+    /** @type {WebSocket} */
+    let socket;
+    try {
+      socket = new this.#WebSocket(this.#url);
+    } catch (error) {
+      // A page of https: may not open ws:, and a policy may forbid the address.
+      return this.#run(this.#session.closed(1006, messageOf(error), this.#clock.now()));
+    }
+    this.#socket = socket;
+    // What a socket says that is not ours any more counts for nothing.
+    const listen = (/** @type {string} */ name, /** @type {(event: any) => Effect[]} */ heard) => {
+      socket.addEventListener(name, (event) => {
+        if (socket === this.#socket) this.#run(heard(event));
+      });
+    };
+    listen('open', () => this.#session.opened(this.#clock.now()));
+    listen('message', ({ data }) => this.#session.received(parsed(data), this.#clock.now()));
+    listen('close', ({ code, reason }) => this.#session.closed(code, reason, this.#clock.now()));
+    // `close` follows, and says more. Without a listener some implementations throw.
+    listen('error', () => []);
+  }
+
+  #close() {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close(1000);
+  }
+
+  /**
+   * @param {import('./session.js').TimerName} name
+   * @param {number} ms
+   */
+  #setTimer(name, ms) {
+    this.#clock.clearTimeout(this.#timers.get(name));
+    const timer = this.#clock.setTimeout(() => {
+      this.#timers.delete(name);
+      this.#run(this.#session.timerFired(name, this.#clock.now()));
+    }, ms);
+    this.#timers.set(name, timer);
+  }
+
+  /** @param {import('./session.js').TokenReason} reason */
+  #fetchToken(reason) {
+    const asked = ++this.#asked;
+    const provider = /** @type {import('./tokens.js').TokenProvider} */ (this.#provider);
+    fetchToken(provider, reason, this.#clock).then(
+      (token) => {
+        if (asked === this.#asked) this.#run(this.#session.tokenReady(token, this.#clock.now()));
+      },
+      (error) => {
+        if (asked === this.#asked) this.#run(this.#session.tokenFailed(messageOf(error), this.#clock.now()));
+      },
+    );
+  }
+
+  /** @param {HarkaraEvent} event */
+  #tellEvent(event) {
+    if (!RESERVED.has(event.type)) this.#handlers.tell(event.type, event);
+    this.#handlers.tell('*', event);
+  }
+
+  /** @param {import('./session.js').ConnectionFailure | null} failure */
+  #settle(failure) {
+    const connecting = this.#connecting;
+    this.#connecting = null;
+    if (failure) connecting?.reject(new ConnectionError(failure));
+    else connecting?.resolve();
+  }
+
+  /** @param {unknown} error */
+  #handlerFailed(error) {
+    // A handler of `error` that fails would be told of itself for ever.
+    console.error('harkara: a handler failed', error);
+  }
+}
+
+/**
+ * What a handler of a name is called with.
+ *
+ * @template {string} Name
+ * @typedef {Name extends EventType
+ *   ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]>
+ *   : Name extends '*' ? HarkaraEvent : any} DetailOf
+ */
+
+/**
+ * @param {string | readonly string[]} types
+ * @returns {readonly string[]}
+ */
+function listOf(types) {
+  return typeof types === 'string' ? [types] : types;
+}
+
+/**
+ * @param {unknown} data
+ * @returns {unknown} Null for what is no JSON.
+ */
+function parsed(data) {
+  try {
+    return JSON.parse(String(data));
+  } catch {
+    return null;
+  }
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,710 @@
+/**
+ * The client's half of the protocol (docs/protocol.md), without any I/O.
+ *
+ * What happens comes in by a method, with the time it happens at; what is to be done comes out as a list of effects, to
+ * be done in that order. Sockets, timers, tokens and handlers are those of whoever holds the session (`service.js`), so
+ * every conversation can be told by a test, and in another language's test too.
+ *
+ *     idle ──connect──▶ fetching ──token──▶ connecting ──opened──▶ authenticating ──authenticated──▶ open
+ *                         ▲                      │                      │                            │
+ *                         └──────due────── waiting ◀───────────────────lost──────────────────────────┘
+ *
+ * `stopped` is where a session ends that the server will not have; only `connect` leads out of it. What a close code
+ * means is the catalogue's (`close_codes.js`).
+ *
+ * A position, {epoch, seq}, says how far this client got in its user's stream. It goes with `resume` whenever there is
+ * one; so a reconnect has neither a hole nor a repeat, or is told that there is a hole (`gap`).
+ *
+ * What does not belong here: sockets, timers, storage, the REST fallback.
+ */
+
+import { backoff, SPREAD_MS } from './backoff.js';
+import { CLOSE_ACTIONS } from './close_codes.js';
+import { SeenIds } from './seen.js';
+import { Subscription } from './subscription.js';
+
+/** @typedef {'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped'} State */
+/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
+/** @typedef {import('./close_codes.js').CloseAction} CloseAction */
+/** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
+
+/**
+ * How far a client got.
+ *
+ * @typedef {object} Position
+ * @property {string | null} epoch Names one life of the log; null where only the history over REST was read.
+ * @property {number} seq
+ */
+
+/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush'} TimerName */
+/** @typedef {'first' | 'expiring' | 'refused'} TokenReason */
+
+/**
+ * Something to be done.
+ *
+ * @typedef {{kind: 'fetch_token', reason: TokenReason}
+ *   | {kind: 'open'}
+ *   | {kind: 'send', message: Record<string, unknown>}
+ *   | {kind: 'close'}
+ *   | {kind: 'set_timer', name: TimerName, ms: number}
+ *   | {kind: 'clear_timers'}
+ *   | {kind: 'event', event: HarkaraEvent}
+ *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
+ *   | {kind: 'keep', position: Position}
+ *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
+ */
+
+/**
+ * Why there is no connection.
+ *
+ * @typedef {object} ConnectionFailure
+ * @property {number} code The close code; 1006 where the connection broke without one.
+ * @property {string} reason The code of the error that the server told, or a few words of this client's.
+ * @property {number} attempts How many failed one after the other.
+ * @property {boolean} final Whether this client tries no more by itself.
+ */
+
+/**
+ * The moves of a session. What does not stand here cannot happen, and throws.
+ *
+ * @type {Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>}
+ */
+export const MOVES = Object.freeze({
+  idle: { connect: 'fetching', disconnect: 'idle' },
+  fetching: { token: 'connecting', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
+  connecting: { opened: 'authenticating', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
+  authenticating: { authenticated: 'open', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
+  open: { lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
+  waiting: { due: 'fetching', disconnect: 'idle' },
+  stopped: { connect: 'fetching', disconnect: 'idle' },
+});
+
+/** A connection of which nothing is heard for so long is dead. */
+export const SILENCE_MS = 75_000;
+
+/** How long connecting and authenticating may take together. */
+export const HANDSHAKE_MS = 20_000;
+
+/** How long after a wake-up an answer may take. */
+export const PROBE_MS = 10_000;
+
+/** How long before its token ends a connection asks for another. */
+export const RENEW_EARLY_MS = 60_000;
+
+/** How long a connection must last for the one after it to count as the first attempt. */
+export const LASTING_MS = 10_000;
+
+/** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
+export const FLUSH_MS = 100;
+
+/** How often in a row a new token may be refused. */
+export const MAX_TOKEN_REFUSALS = 3;
+
+/** What `setTimeout` can wait for; more would be now. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export class IllegalMoveError extends Error {
+  /**
+   * @param {State} state
+   * @param {Move} move
+   */
+  constructor(state, move) {
+    super(`no ${move} in state ${state}`);
+    this.name = 'IllegalMoveError';
+    this.state = state;
+    this.move = move;
+  }
+}
+
+/**
+ * @typedef {object} SessionOptions
+ * @property {string | null} [userId]
+ * @property {string | null} [userRole]
+ * @property {string | null} [deviceId] Lets the server remember how far this device got.
+ * @property {string | null} [token] The token, where it is one for good.
+ * @property {boolean} [renewable] Whether `fetch_token` can bring another token.
+ * @property {Position | null} [position] How far an earlier session got.
+ * @property {() => number} random Gives a number from 0 to under 1.
+ * @property {number} [rememberedIds] How many ids of events to remember.
+ * @property {number} [failuresUntilTold] After how many failures in a row `connection_failed` is told.
+ */
+
+export class Session {
+  /** @type {State} */
+  state = 'idle';
+  /** @type {Position | null} */
+  position;
+  subscription = new Subscription();
+  /** How many attempts there were since the last connection; those to come are not counted. */
+  attempts = 0;
+
+  #options;
+  #random;
+  /** @type {string | null} */
+  #token;
+  #renewable;
+  #seen;
+  #failuresUntilTold;
+  #fetching = false;
+  /** @type {TokenReason} */
+  #tokenReason = 'first';
+  #tokenRefusals = 0;
+  /** When the token ends; null where nobody said. @type {number | null} */
+  #expiresAt = null;
+  /** How many attempts failed since a connection lasted. */
+  #failures = 0;
+  /** Whether the server asked to be left alone for a while. */
+  #patient = false;
+  #resumed = false;
+  #openedAt = 0;
+  #heardAt = 0;
+  #probedAt = 0;
+  #flushedAt = -Infinity;
+  #flushing = false;
+  #heartbeatMs = 30_000;
+  /** The code of the error frame before a close. */
+  #lastError = '';
+
+  /** @param {SessionOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#random = options.random;
+    this.#token = options.token ?? null;
+    this.#renewable = options.renewable ?? false;
+    this.position = options.position ?? null;
+    this.#seen = new SeenIds(options.rememberedIds ?? 2_000);
+    this.#failuresUntilTold = options.failuresUntilTold ?? 5;
+  }
+
+  get isOpen() {
+    return this.state === 'open';
+  }
+
+  /** How many messages wait to be sent. */
+  get queuedMessages() {
+    return this.subscription.waiting().length;
+  }
+
+  // What the application asks for.
+
+  /**
+   * Be connected, from now on.
+   *
+   * @param {number} now Milliseconds; so everywhere.
+   * @returns {Effect[]}
+   */
+  connect(now) {
+    if (this.state !== 'idle' && this.state !== 'stopped') return [];
+    this.#move('connect');
+    this.attempts = 0;
+    this.#failures = 0;
+    this.#tokenRefusals = 0;
+    return this.#attempt(now);
+  }
+
+  /**
+   * Be connected no more. What is wanted, and how far it got, stay.
+   *
+   * @returns {Effect[]}
+   */
+  disconnect() {
+    const was = this.state;
+    this.#move('disconnect');
+    this.attempts = 0;
+    this.#fetching = false;
+    this.#flushing = false;
+    /** @type {Effect[]} */
+    const effects = [];
+    if (was === 'open') {
+      if (this.#options.deviceId && this.position) {
+        effects.push({ kind: 'send', message: { type: 'ack', seq: this.position.seq } });
+      }
+    }
+    this.subscription.startFrom([]);
+    effects.push({ kind: 'clear_timers' }, { kind: 'close' });
+    if (was === 'open') {
+      effects.push(told('disconnected', { code: 1000, reason: 'disconnected', willReconnect: false }));
+    } else if (was !== 'idle' && was !== 'stopped') {
+      effects.push({
+        kind: 'settle',
+        failure: { code: 1000, reason: 'disconnected', attempts: 0, final: true },
+      });
+    }
+    return effects;
+  }
+
+  /**
+   * Want events of these types too.
+   *
+   * @param {readonly string[]} types
+   * @param {number} now
+   * @returns {Effect[]}
+   * @throws {RangeError} More than a connection may have.
+   */
+  subscribe(types, now) {
+    this.subscription.add(types);
+    return this.#flush(now);
+  }
+
+  /**
+   * Want them no more.
+   *
+   * @param {readonly string[]} types
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  unsubscribe(types, now) {
+    this.subscription.remove(types);
+    return this.#flush(now);
+  }
+
+  // What the world brings.
+
+  /**
+   * There is a token: one that was fetched, or one that the application had to say by itself.
+   *
+   * @param {string} token
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  tokenReady(token, now) {
+    this.#fetching = false;
+    this.#token = token;
+    if (this.state === 'open') {
+      // Until the answer comes, the old token's end counts: it may be that nobody can verify the new one now.
+      return [{ kind: 'send', message: { type: 'auth', token } }, this.#renewLater(now)];
+    }
+    this.#expiresAt = null;
+    return this.state === 'fetching' ? this.#open() : [];
+  }
+
+  /**
+   * No token could be fetched.
+   *
+   * @param {string} reason
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  tokenFailed(reason, now) {
+    this.#fetching = false;
+    const error = told('error', { code: 'token_unavailable', message: reason });
+    if (this.state === 'fetching') return [error, ...this.#lost('back_off', 1006, 'no token', now)];
+    if (this.state === 'open') return [error, this.#renewLater(now)];
+    return [];
+  }
+
+  /**
+   * The socket is open.
+   *
+   * @param {number} _now
+   * @returns {Effect[]}
+   */
+  opened(_now) {
+    this.#move('opened');
+    this.#lastError = '';
+    const { userId, userRole, deviceId } = this.#options;
+    const wanted = this.subscription.wanted;
+    /** @type {Record<string, unknown>} */
+    const auth = { type: 'auth', token: this.#token };
+    if (userId) auth.user_id = userId;
+    if (userRole) auth.user_role = userRole;
+    if (deviceId) auth.device_id = deviceId;
+    if (this.position?.epoch) {
+      auth.resume = { epoch: this.position.epoch, seq: this.position.seq, events: wanted };
+    } else if (deviceId) {
+      auth.resume = { events: wanted };
+    }
+    this.#resumed = auth.resume !== undefined;
+    this.subscription.startFrom(this.#resumed ? wanted : []);
+    return [{ kind: 'send', message: auth }];
+  }
+
+  /**
+   * A message came.
+   *
+   * @param {unknown} message What the text of a frame said, as JSON.
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  received(message, now) {
+    if (this.state !== 'authenticating' && this.state !== 'open') return [];
+    this.#heardAt = now;
+    if (typeof message !== 'object' || message === null) return [];
+    const fields = /** @type {Record<string, any>} */ (message);
+    if (typeof fields.event_type === 'string') return this.#event(fields);
+    switch (fields.type) {
+      case 'authenticated':
+        return this.state === 'open' ? this.#renewed(fields, now) : this.#authenticated(fields, now);
+      case 'heartbeat_ack':
+        return this.#advanced(fields.seq);
+      case 'subscription_updated':
+        return [told('subscription_updated', fields)];
+      case 'error':
+        return this.#error(fields, now);
+      default:
+        return [];
+    }
+  }
+
+  /**
+   * The socket is closed, or could not be opened.
+   *
+   * @param {number} code
+   * @param {string} reason
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  closed(code, reason, now) {
+    // What the table does not have (1005 and 1006, which browsers make up; a proxy's 1001; a later server's) is a loss.
+    return this.#lost(CLOSE_ACTIONS.get(code) ?? 'lost', code, this.#lastError || reason, now);
+  }
+
+  /**
+   * A timer that was set has run out.
+   *
+   * @param {TimerName} name
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  timerFired(name, now) {
+    switch (name) {
+      case 'retry':
+        return this.#due(now);
+      case 'handshake':
+        return this.#lost('lost', 1006, 'no answer in time', now);
+      case 'heartbeat':
+        return [this.#heartbeat(now), { kind: 'set_timer', name, ms: this.#heartbeatMs }];
+      case 'silence': {
+        const left = this.#heardAt + SILENCE_MS - now;
+        if (left > 0) return [{ kind: 'set_timer', name, ms: left }];
+        return this.#lost('lost', 1006, 'silence', now);
+      }
+      case 'probe':
+        return this.#heardAt < this.#probedAt ? this.#lost('lost', 1006, 'silence', now) : [];
+      case 'renew':
+        return this.#renew(now);
+      case 'flush':
+        this.#flushing = false;
+        return this.#flush(now);
+    }
+  }
+
+  /**
+   * The machine woke, the network came back, or the page is seen again.
+   *
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  woke(now) {
+    // A server that asked for patience gets it, however often a page is looked at.
+    if (this.state === 'waiting' && !this.#patient) return this.#due(now);
+    if (this.state === 'open' && now - this.#heardAt >= 1_000 && this.#heardAt >= this.#probedAt) {
+      this.#probedAt = now;
+      return [this.#heartbeat(now), { kind: 'set_timer', name: 'probe', ms: PROBE_MS }];
+    }
+    return [];
+  }
+
+  /**
+   * The history over REST was read up to here, in place of a connection.
+   *
+   * @param {readonly HarkaraEvent[]} events Rising by `seq`.
+   * @param {number} seq Up to where.
+   * @returns {Effect[]}
+   */
+  polled(events, seq) {
+    /** @type {Effect[]} */
+    const effects = events.flatMap((event) => this.#event(event));
+    if (!this.position) {
+      this.position = { epoch: null, seq };
+      return effects;
+    }
+    return [...effects, ...this.#advanced(seq)];
+  }
+
+  // The moves.
+
+  /** @param {Move} move */
+  #move(move) {
+    const next = MOVES[this.state][move];
+    if (!next) throw new IllegalMoveError(this.state, move);
+    this.state = next;
+  }
+
+  /**
+   * Begin an attempt, in `fetching`.
+   *
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #attempt(now) {
+    if (!this.#renewable || (this.#token !== null && !this.#isExpiring(now))) return this.#open();
+    if (this.#fetching) return [];
+    return [this.#fetch(this.#token === null ? this.#tokenReason : 'expiring')];
+  }
+
+  /**
+   * @param {TokenReason} reason
+   * @returns {Effect}
+   */
+  #fetch(reason) {
+    this.#fetching = true;
+    return { kind: 'fetch_token', reason };
+  }
+
+  /** @returns {Effect[]} */
+  #open() {
+    this.#move('token');
+    return [{ kind: 'open' }, { kind: 'set_timer', name: 'handshake', ms: HANDSHAKE_MS }];
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #due(now) {
+    this.#move('due');
+    this.#patient = false;
+    return [{ kind: 'clear_timers' }, ...this.#attempt(now)];
+  }
+
+  /**
+   * @param {Record<string, any>} fields
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #authenticated(fields, now) {
+    this.#move('authenticated');
+    const before = this.position;
+    const recovered = this.#resumed && fields.recovered === true;
+    this.position = { epoch: String(fields.epoch ?? ''), seq: Number(fields.seq ?? 0) };
+    this.attempts = 0;
+    this.#tokenRefusals = 0;
+    this.#patient = false;
+    this.#openedAt = now;
+    this.#heardAt = now;
+    this.#probedAt = 0;
+    this.#flushedAt = -Infinity;
+    this.#heartbeatMs = heartbeatMs(fields.heartbeat_interval);
+    this.#setExpiry(fields.expires_at);
+    /** @type {Effect[]} */
+    const effects = [
+      { kind: 'clear_timers' },
+      { kind: 'set_timer', name: 'heartbeat', ms: this.#heartbeatMs },
+      { kind: 'set_timer', name: 'silence', ms: SILENCE_MS },
+      this.#renewLater(now),
+      { kind: 'keep', position: { ...this.position } },
+      ...this.#flush(now),
+      told('connected', { ...fields, recovered }),
+      { kind: 'settle', failure: null },
+    ];
+    if (before && !recovered && !(before.epoch === null && before.seq === this.position.seq)) {
+      effects.push(told('gap', { before, after: { ...this.position } }));
+    }
+    return effects;
+  }
+
+  /**
+   * The answer to an `auth` in a connection that stands.
+   *
+   * @param {Record<string, any>} fields
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #renewed(fields, now) {
+    this.#setExpiry(fields.expires_at);
+    return [this.#renewLater(now)];
+  }
+
+  /**
+   * An attempt failed, or a connection ended.
+   *
+   * @param {CloseAction | 'lost'} action
+   * @param {number} code
+   * @param {string} reason
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #lost(action, code, reason, now) {
+    const wasOpen = this.state === 'open';
+    if (wasOpen && now - this.#openedAt >= LASTING_MS) this.#failures = 0;
+    this.#failures += 1;
+    this.attempts += 1;
+    if (action === 'new_token') {
+      this.#tokenRefusals += 1;
+      this.#tokenReason = 'refused';
+      this.#expiresAt = null;
+    }
+    const stops =
+      action === 'stop' ||
+      (action === 'new_token' && (!this.#renewable || this.#tokenRefusals > MAX_TOKEN_REFUSALS));
+    // A token that is one for good is kept: `connect` may be called again.
+    if (action === 'new_token' && this.#renewable) this.#token = null;
+    this.#move(stops ? 'refused' : 'lost');
+    this.#patient = action === 'back_off' || action === 'reconnect_spread';
+    this.#flushing = false;
+    this.subscription.startFrom([]);
+    /** @type {Effect[]} */
+    const effects = [{ kind: 'clear_timers' }, { kind: 'close' }];
+    if (wasOpen) effects.push(told('disconnected', { code, reason, willReconnect: !stops }));
+    if (stops) return [...effects, ...this.#failed(code, reason, true)];
+    const delay = this.#delay(action, wasOpen);
+    effects.push({ kind: 'set_timer', name: 'retry', ms: delay });
+    effects.push(told('reconnecting', { attempt: this.attempts, delay }));
+    if (this.attempts === this.#failuresUntilTold) effects.push(...this.#failed(code, reason, false));
+    return effects;
+  }
+
+  /**
+   * @param {CloseAction | 'lost'} action
+   * @param {boolean} wasOpen
+   * @returns {number} Milliseconds.
+   */
+  #delay(action, wasOpen) {
+    const isFirst = this.#failures === 1;
+    if (action === 'reconnect_spread' && isFirst) return this.#random() * SPREAD_MS;
+    if (action === 'new_token' && isFirst) return 0;
+    if ((action === 'reconnect' || action === 'lost') && isFirst && wasOpen) return 0;
+    return backoff(this.#failures, this.#random);
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   * @param {boolean} final
+   * @returns {Effect[]}
+   */
+  #failed(code, reason, final) {
+    const failure = { code, reason, attempts: this.attempts, final };
+    return [
+      { kind: 'settle', failure },
+      told('connection_failed', failure),
+    ];
+  }
+
+  // In a connection.
+
+  /**
+   * @param {Record<string, any>} fields
+   * @returns {Effect[]}
+   */
+  #event(fields) {
+    /** @type {Effect[]} */
+    const effects = [];
+    const isNew = typeof fields.event_id !== 'string' || this.#seen.add(fields.event_id);
+    // One may be on its way when its type is wanted no more.
+    if (isNew && this.subscription.has(fields.event_type)) {
+      const event = { ...fields, type: fields.event_type, level: fields.event_level };
+      effects.push({ kind: 'event', event: /** @type {HarkaraEvent} */ (/** @type {unknown} */ (event)) });
+    }
+    // Kept after it was dealt with: whoever crashes in between sees it twice, and does not lose it.
+    return [...effects, ...this.#advanced(fields.seq)];
+  }
+
+  /**
+   * @param {unknown} seq
+   * @returns {Effect[]}
+   */
+  #advanced(seq) {
+    if (!this.position || typeof seq !== 'number' || seq <= this.position.seq) return [];
+    this.position.seq = seq;
+    return [{ kind: 'keep', position: { ...this.position } }];
+  }
+
+  /**
+   * @param {Record<string, any>} fields
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #error(fields, now) {
+    this.#lastError = String(fields.code ?? '');
+    const effects = [told('error', fields)];
+    if (fields.code === 'unknown_event_type' || fields.code === 'too_many_subscriptions') {
+      const types = Array.isArray(fields.events) ? fields.events.map(String) : [];
+      if (this.subscription.refused(types)) effects.push(...this.#flush(now));
+    }
+    return effects;
+  }
+
+  /**
+   * Tell the server of changes of the subscription, now or a little later.
+   *
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #flush(now) {
+    if (this.state !== 'open' || this.#flushing || this.queuedMessages === 0) return [];
+    const ms = this.#flushedAt + FLUSH_MS - now;
+    if (ms > 0) {
+      this.#flushing = true;
+      return [{ kind: 'set_timer', name: 'flush', ms }];
+    }
+    this.#flushedAt = now;
+    return this.subscription.tell().map((message) => ({ kind: 'send', message: { ...message } }));
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Effect}
+   */
+  #heartbeat(now) {
+    /** @type {Record<string, unknown>} */
+    const message = { type: 'heartbeat', timestamp: new Date(now).toISOString() };
+    if (this.position) message.ack = this.position.seq;
+    return { kind: 'send', message };
+  }
+
+  // Tokens.
+
+  /** @param {unknown} expiresAt */
+  #setExpiry(expiresAt) {
+    const time = Date.parse(String(expiresAt));
+    this.#expiresAt = Number.isNaN(time) ? null : time;
+  }
+
+  /** @param {number} now */
+  #isExpiring(now) {
+    // Tokens may live for less than twice that: one that was just given is not expiring.
+    return this.#expiresAt !== null && this.#expiresAt - now < RENEW_EARLY_MS / 2;
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Effect}
+   */
+  #renewLater(now) {
+    const left = (this.#expiresAt ?? Infinity) - now;
+    // Of a token that lives for less than two minutes, half its life; and never in a tight loop.
+    const ms = Math.max(left - RENEW_EARLY_MS, left / 2, 1_000);
+    return { kind: 'set_timer', name: 'renew', ms: Math.min(ms, MAX_TIMER_MS) };
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #renew(now) {
+    const left = (this.#expiresAt ?? Infinity) - now;
+    if (left > 2 * RENEW_EARLY_MS) return [this.#renewLater(now)];
+    if (this.#renewable) return this.#fetching ? [] : [this.#fetch('expiring')];
+    return [told('token_expiring', { expires_at: new Date(now + left).toISOString() })];
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {Record<string, unknown>} detail
+ * @returns {Effect}
+ */
+function told(name, detail) {
+  return { kind: 'tell', name, detail };
+}
+
+/**
+ * @param {unknown} seconds What the server said.
+ * @returns {number} Milliseconds between heartbeats, at least two within the time after which a connection is dead.
+ */
+function heartbeatMs(seconds) {
+  const ms = Number(seconds) * 1_000;
+  return ms > 0 ? Math.min(ms, SILENCE_MS / 2) : 30_000;
+}

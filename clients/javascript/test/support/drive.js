@@ -1,0 +1,18 @@
+/**
+ * The client as a process, for tests in another language: told what to do by its one argument (JSON), it writes what it
+ * was told as lines of JSON, until its standard input ends.
+ */
+
+import { createInterface } from 'node:readline';
+
+import { WebSocketService } from '../../src/index.js';
+
+const { url, token, userId, types, options } = JSON.parse(process.argv[2]);
+// Without chance it waits for nothing: the tests have no time.
+const service = new WebSocketService(url, token, userId, { random: () => 0, ...options });
+for (const name of ['*', 'connected', 'disconnected', 'subscription_updated', 'connection_failed', 'gap', 'error']) {
+  service.on(name, (detail) => console.log(JSON.stringify({ told: name, detail })));
+}
+service.subscribe(types);
+service.connect().catch(() => {});
+createInterface({ input: process.stdin }).on('close', () => service.disconnect());

@@ -1,0 +1,125 @@
+/**
+ * The client of an application: `WebSocketService`.
+ *
+ * It gives a `Session` a socket, timers, tokens and handlers, and decides nothing: what to do is the session's list of
+ * effects (`session.js`).
+ */
+export type Effect = import('./session.js').Effect;
+export type EventType = import('../types/events.js').EventType;
+export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
+export type ServiceOptions = {
+    /**
+     * The role that the token must have.
+     */
+    userRole?: string;
+    /**
+     * A name of this device, 1 to 64 characters of `A-Za-z0-9_-`: the server then remembers
+     * how far it got, for when this client does not.
+     */
+    deviceId?: string;
+    /**
+     * Where to keep how far this client got, such as
+     * `localStorage`, so that it goes on there when the page is loaded again. Needs a user id. Kept in memory only
+     * without it.
+     */
+    storage?: import('./positions.js').KeyValueStorage;
+    /**
+     * The class to use, where there is none or another is wanted.
+     */
+    WebSocket?: typeof WebSocket;
+    /**
+     * After how many failures in a row `connection_failed` is told, 5 if absent. The
+     * client goes on trying.
+     */
+    failuresUntilTold?: number;
+    /**
+     * How many ids of events to remember, to skip what comes twice; 2,000 if absent.
+     */
+    rememberedIds?: number;
+    /**
+     * For tests.
+     */
+    clock?: import('./clock.js').Clock;
+    /**
+     * For tests: a number from 0 to under 1.
+     */
+    random?: () => number;
+};
+export type Status = {
+    isConnected: boolean;
+    /**
+     * What was asked for, in that order, whether or not the server knows by now.
+     */
+    subscriptions: string[];
+    /**
+     * How many messages wait for a connection.
+     */
+    queuedMessages: number;
+    /**
+     * How many attempts there were since the last connection.
+     */
+    reconnectAttempts: number;
+};
+/** Receives a user's events. */
+export declare class WebSocketService {
+    #private;
+    /**
+     * @param {string | URL | null} url The server's address; null to take it from
+     *   `<meta name="harkara-websocket-url" content="…">`, or else the page's own origin.
+     * @param {string | null | import('./tokens.js').TokenProvider} token A token, or a function that gives one, at once
+     *   or by a promise; it is called first, when a token is about to end, and when one was refused.
+     * @param {string | null} [userId] The user that the token must be of.
+     * @param {ServiceOptions} [options]
+     * @throws {TypeError} There is no such address, or no WebSocket, or storage without a user id.
+     */
+    constructor(url: string | URL | null, token: string | null | import('./tokens.js').TokenProvider, userId?: string | null, options?: ServiceOptions);
+    /**
+     * Be connected, and stay so until `disconnect`.
+     *
+     * @returns {Promise<void>} Fulfilled once authenticated. Rejected with a `ConnectionError` when the server will not
+     *   have this client, after `failuresUntilTold` failures (while trying goes on), and by `disconnect`.
+     */
+    connect(): Promise<void>;
+    /** Be connected no more. Subscriptions, and how far this client got, stay for the next `connect`. */
+    disconnect(): void;
+    /**
+     * Receive events of these types too, now or once connected.
+     *
+     * @param {EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]} types `*` for all.
+     * @throws {RangeError} More than a connection may have.
+     */
+    subscribe(types: EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]): void;
+    /**
+     * Receive them no more.
+     *
+     * @param {EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]} types
+     */
+    unsubscribe(types: EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]): void;
+    /**
+     * Call a function for each event of a type, for each event (`*`), or when something happens: `connected`,
+     * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`.
+     *
+     * @template {EventType | '*' | (string & {})} Name
+     * @param {Name} name
+     * @param {(detail: DetailOf<Name>) => unknown} handler
+     * @returns {this}
+     */
+    on<Name extends EventType | '*' | (string & {})>(name: Name, handler: (detail: DetailOf<Name>) => unknown): this;
+    /**
+     * Undo `on`.
+     *
+     * @param {string} name
+     * @param {(detail: any) => unknown} [handler] Which; all of this name without it.
+     * @returns {this}
+     */
+    off(name: string, handler?: (detail: any) => unknown): this;
+    /** @returns {Status} */
+    getStatus(): Status;
+    /**
+     * Go on with this token: for who gave a token and not a function, on `token_expiring`.
+     *
+     * @param {string} token Of the same user.
+     */
+    setToken(token: string): void;
+}
+export type DetailOf<Name extends string> = Name extends EventType ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]> : Name extends '*' ? HarkaraEvent : any;

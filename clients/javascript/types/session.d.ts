@@ -1,0 +1,298 @@
+/**
+ * The client's half of the protocol (docs/protocol.md), without any I/O.
+ *
+ * What happens comes in by a method, with the time it happens at; what is to be done comes out as a list of effects, to
+ * be done in that order. Sockets, timers, tokens and handlers are those of whoever holds the session (`service.js`), so
+ * every conversation can be told by a test, and in another language's test too.
+ *
+ *     idle ──connect──▶ fetching ──token──▶ connecting ──opened──▶ authenticating ──authenticated──▶ open
+ *                         ▲                      │                      │                            │
+ *                         └──────due────── waiting ◀───────────────────lost──────────────────────────┘
+ *
+ * `stopped` is where a session ends that the server will not have; only `connect` leads out of it. What a close code
+ * means is the catalogue's (`close_codes.js`).
+ *
+ * A position, {epoch, seq}, says how far this client got in its user's stream. It goes with `resume` whenever there is
+ * one; so a reconnect has neither a hole nor a repeat, or is told that there is a hole (`gap`).
+ *
+ * What does not belong here: sockets, timers, storage, the REST fallback.
+ */
+import { Subscription } from './subscription.js';
+export type State = 'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped';
+export type Move = 'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect';
+export type CloseAction = import('./close_codes.js').CloseAction;
+export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
+export type Position = {
+    /**
+     * Names one life of the log; null where only the history over REST was read.
+     */
+    epoch: string | null;
+    seq: number;
+};
+export type TimerName = 'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush';
+export type TokenReason = 'first' | 'expiring' | 'refused';
+export type Effect = {
+    kind: 'fetch_token';
+    reason: TokenReason;
+} | {
+    kind: 'open';
+} | {
+    kind: 'send';
+    message: Record<string, unknown>;
+} | {
+    kind: 'close';
+} | {
+    kind: 'set_timer';
+    name: TimerName;
+    ms: number;
+} | {
+    kind: 'clear_timers';
+} | {
+    kind: 'event';
+    event: HarkaraEvent;
+} | {
+    kind: 'tell';
+    name: string;
+    detail: Record<string, unknown>;
+} | {
+    kind: 'keep';
+    position: Position;
+} | {
+    kind: 'settle';
+    failure: ConnectionFailure | null;
+};
+export type ConnectionFailure = {
+    /**
+     * The close code; 1006 where the connection broke without one.
+     */
+    code: number;
+    /**
+     * The code of the error that the server told, or a few words of this client's.
+     */
+    reason: string;
+    /**
+     * How many failed one after the other.
+     */
+    attempts: number;
+    /**
+     * Whether this client tries no more by itself.
+     */
+    final: boolean;
+};
+/** @typedef {'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped'} State */
+/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
+/** @typedef {import('./close_codes.js').CloseAction} CloseAction */
+/** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
+/**
+ * How far a client got.
+ *
+ * @typedef {object} Position
+ * @property {string | null} epoch Names one life of the log; null where only the history over REST was read.
+ * @property {number} seq
+ */
+/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush'} TimerName */
+/** @typedef {'first' | 'expiring' | 'refused'} TokenReason */
+/**
+ * Something to be done.
+ *
+ * @typedef {{kind: 'fetch_token', reason: TokenReason}
+ *   | {kind: 'open'}
+ *   | {kind: 'send', message: Record<string, unknown>}
+ *   | {kind: 'close'}
+ *   | {kind: 'set_timer', name: TimerName, ms: number}
+ *   | {kind: 'clear_timers'}
+ *   | {kind: 'event', event: HarkaraEvent}
+ *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
+ *   | {kind: 'keep', position: Position}
+ *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
+ */
+/**
+ * Why there is no connection.
+ *
+ * @typedef {object} ConnectionFailure
+ * @property {number} code The close code; 1006 where the connection broke without one.
+ * @property {string} reason The code of the error that the server told, or a few words of this client's.
+ * @property {number} attempts How many failed one after the other.
+ * @property {boolean} final Whether this client tries no more by itself.
+ */
+/**
+ * The moves of a session. What does not stand here cannot happen, and throws.
+ *
+ * @type {Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>}
+ */
+export declare const MOVES: Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>;
+/** A connection of which nothing is heard for so long is dead. */
+export declare const SILENCE_MS = 75000;
+/** How long connecting and authenticating may take together. */
+export declare const HANDSHAKE_MS = 20000;
+/** How long after a wake-up an answer may take. */
+export declare const PROBE_MS = 10000;
+/** How long before its token ends a connection asks for another. */
+export declare const RENEW_EARLY_MS = 60000;
+/** How long a connection must last for the one after it to count as the first attempt. */
+export declare const LASTING_MS = 10000;
+/** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
+export declare const FLUSH_MS = 100;
+/** How often in a row a new token may be refused. */
+export declare const MAX_TOKEN_REFUSALS = 3;
+export declare class IllegalMoveError extends Error {
+    state: State;
+    move: Move;
+    /**
+     * @param {State} state
+     * @param {Move} move
+     */
+    constructor(state: State, move: Move);
+}
+export type SessionOptions = {
+    userId?: string | null;
+    userRole?: string | null;
+    /**
+     * Lets the server remember how far this device got.
+     */
+    deviceId?: string | null;
+    /**
+     * The token, where it is one for good.
+     */
+    token?: string | null;
+    /**
+     * Whether `fetch_token` can bring another token.
+     */
+    renewable?: boolean;
+    /**
+     * How far an earlier session got.
+     */
+    position?: Position | null;
+    /**
+     * Gives a number from 0 to under 1.
+     */
+    random: () => number;
+    /**
+     * How many ids of events to remember.
+     */
+    rememberedIds?: number;
+    /**
+     * After how many failures in a row `connection_failed` is told.
+     */
+    failuresUntilTold?: number;
+};
+/**
+ * @typedef {object} SessionOptions
+ * @property {string | null} [userId]
+ * @property {string | null} [userRole]
+ * @property {string | null} [deviceId] Lets the server remember how far this device got.
+ * @property {string | null} [token] The token, where it is one for good.
+ * @property {boolean} [renewable] Whether `fetch_token` can bring another token.
+ * @property {Position | null} [position] How far an earlier session got.
+ * @property {() => number} random Gives a number from 0 to under 1.
+ * @property {number} [rememberedIds] How many ids of events to remember.
+ * @property {number} [failuresUntilTold] After how many failures in a row `connection_failed` is told.
+ */
+export declare class Session {
+    #private;
+    /** @type {State} */
+    state: State;
+    /** @type {Position | null} */
+    position: Position | null;
+    subscription: Subscription;
+    /** How many attempts there were since the last connection; those to come are not counted. */
+    attempts: number;
+    /** @param {SessionOptions} options */
+    constructor(options: SessionOptions);
+    get isOpen(): boolean;
+    /** How many messages wait to be sent. */
+    get queuedMessages(): number;
+    /**
+     * Be connected, from now on.
+     *
+     * @param {number} now Milliseconds; so everywhere.
+     * @returns {Effect[]}
+     */
+    connect(now: number): Effect[];
+    /**
+     * Be connected no more. What is wanted, and how far it got, stay.
+     *
+     * @returns {Effect[]}
+     */
+    disconnect(): Effect[];
+    /**
+     * Want events of these types too.
+     *
+     * @param {readonly string[]} types
+     * @param {number} now
+     * @returns {Effect[]}
+     * @throws {RangeError} More than a connection may have.
+     */
+    subscribe(types: readonly string[], now: number): Effect[];
+    /**
+     * Want them no more.
+     *
+     * @param {readonly string[]} types
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    unsubscribe(types: readonly string[], now: number): Effect[];
+    /**
+     * There is a token: one that was fetched, or one that the application had to say by itself.
+     *
+     * @param {string} token
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    tokenReady(token: string, now: number): Effect[];
+    /**
+     * No token could be fetched.
+     *
+     * @param {string} reason
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    tokenFailed(reason: string, now: number): Effect[];
+    /**
+     * The socket is open.
+     *
+     * @param {number} _now
+     * @returns {Effect[]}
+     */
+    opened(_now: number): Effect[];
+    /**
+     * A message came.
+     *
+     * @param {unknown} message What the text of a frame said, as JSON.
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    received(message: unknown, now: number): Effect[];
+    /**
+     * The socket is closed, or could not be opened.
+     *
+     * @param {number} code
+     * @param {string} reason
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    closed(code: number, reason: string, now: number): Effect[];
+    /**
+     * A timer that was set has run out.
+     *
+     * @param {TimerName} name
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    timerFired(name: TimerName, now: number): Effect[];
+    /**
+     * The machine woke, the network came back, or the page is seen again.
+     *
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    woke(now: number): Effect[];
+    /**
+     * The history over REST was read up to here, in place of a connection.
+     *
+     * @param {readonly HarkaraEvent[]} events Rising by `seq`.
+     * @param {number} seq Up to where.
+     * @returns {Effect[]}
+     */
+    polled(events: readonly HarkaraEvent[], seq: number): Effect[];
+}
