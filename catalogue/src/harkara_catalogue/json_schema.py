@@ -70,6 +70,23 @@ def event_schema(catalogue: Catalogue, name: str) -> JsonSchema:
     }
 
 
+def events_schema(catalogue: Catalogue) -> JsonSchema:
+    """Return one schema that an event of any of the types fits, as a client receives it.
+
+    Returns:
+        A new dictionary, the caller's to change; each type's schema is under `$defs`.
+    """
+    schemas = {name: event_schema(catalogue, name) for name in catalogue.types}
+    for schema in schemas.values():
+        del schema["$schema"]
+    return {
+        "$schema": DIALECT,
+        "title": "event",
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in schemas],
+        "$defs": schemas,
+    }
+
+
 def _description(event_type: EventType) -> JsonSchema:
     return {"description": f"{event_type.when}."} if event_type.when else {}
 

@@ -7,12 +7,12 @@ What does not belong here: prose around the tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from harkara_catalogue.codes import CLOSE_CODES, ERROR_CODES, ErrorCode
 from harkara_catalogue.event_types import Catalogue
-from harkara_catalogue.shapes import ArrayShape, ObjectShape, Shape, describe
+from harkara_catalogue.shapes import known_fields
 
 
 def codes_markdown() -> str:
@@ -63,21 +63,10 @@ def catalogue_markdown(catalogue: Catalogue) -> str:
             when = f" {_escaped(event_type.when)}." if event_type.when else ""
             parts.append(f"#### {event_type.name}\n")
             parts.append(f"Level {event_type.default_level}.{when}\n")
-            rows = list(_field_rows(event_type.data, ""))
+            rows = [(_code(place), kind) for place, kind in known_fields(event_type.data)]
             if rows:
                 parts.append(_table(("field", "type"), rows))
     return "\n".join(parts)
-
-
-def _field_rows(shape: Shape, path: str) -> Iterator[tuple[str, str]]:
-    """Yield a row for each known field at any depth: `location.latitude`, `items[].name`."""
-    if isinstance(shape, ArrayShape):
-        yield from _field_rows(shape.items, f"{path}[]")
-    elif isinstance(shape, ObjectShape):
-        for name, field in shape.fields.items():
-            place = f"{path}.{name}" if path else name
-            yield _code(place), describe(field)
-            yield from _field_rows(field, place)
 
 
 def _on_websocket(error: ErrorCode) -> str:

@@ -16,7 +16,7 @@ What does not belong here: event types, and anything that reads a text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -77,3 +77,19 @@ def describe(shape: Shape) -> str:
     if isinstance(shape, ArrayShape):
         return f"array of {describe(shape.items)}"
     return "object"
+
+
+def known_fields(shape: Shape, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each known field at any depth, its place and its shape in words: `items[].name`, "string".
+
+    Args:
+        shape: What holds the fields.
+        path: The place of that; empty at the top.
+    """
+    if isinstance(shape, ArrayShape):
+        yield from known_fields(shape.items, f"{path}[]")
+    elif isinstance(shape, ObjectShape):
+        for name, field in shape.fields.items():
+            place = f"{path}.{name}" if path else name
+            yield place, describe(field)
+            yield from known_fields(field, place)

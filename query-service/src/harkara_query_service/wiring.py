@@ -67,7 +67,7 @@ async def serve(
     """
     credential = Credential(settings.credential_file)
     try:
-        known_types = load_catalogue(settings.catalogue_file).types.keys()
+        catalogue = load_catalogue(settings.catalogue_file)
     except CatalogueFileError as error:
         raise SettingsError("; ".join(str(error).splitlines())) from None
     dsn = settings.postgres_dsn.get_secret_value()
@@ -107,12 +107,12 @@ async def serve(
             stats=stats,
             verifier=verifier,
             audit=StructlogAudit(),
-            known_types=known_types,
+            known_types=catalogue.types.keys(),
             clock=_now,
         )
         app = create_app(
             service,
-            known_types=known_types,
+            catalogue=catalogue,
             origins=OriginRule.parse(settings.allowed_origins),
             max_requests=settings.max_requests,
             metrics=metrics,

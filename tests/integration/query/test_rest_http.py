@@ -11,6 +11,7 @@ import pytest
 from openapi_spec_validator import validate
 from structlog.testing import capture_logs
 
+from harkara_catalogue import asyncapi_document, load_catalogue
 from tests.integration.query.conftest import LogPen
 from tests.support.postgres import Database
 from tests.support.query_peers import QueryMesh, running_query_service
@@ -114,7 +115,7 @@ async def test_a_preflight_needs_no_token_and_an_allowed_origin(mesh: QueryMesh)
 async def test_no_answer_may_be_kept_sniffed_or_framed_and_none_names_its_software(
     mesh: QueryMesh,
 ) -> None:
-    for path in ("/api/websocket/stats", "/nothing", "/openapi.json"):
+    for path in ("/api/websocket/stats", "/nothing", "/openapi.json", "/asyncapi.json"):
         headers = (await mesh.get(path)).headers
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
@@ -174,6 +175,19 @@ async def test_the_openapi_document_is_valid_and_needs_no_token(mesh: QueryMesh)
             schema = response["content"]["application/json"]["schema"]
             if status != "200":
                 assert schema == {"$ref": "#/components/schemas/FailureAnswer"}
+
+
+async def test_the_asyncapi_document_needs_no_token_and_has_the_deployments_own_types(
+    reader_dsn: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "types.json"
+    file.write_text('{"event_types": {"coupon_granted": {"level": "low", "data": {"coupon_id": "string"}}}}')
+    async with running_query_service(reader_dsn, tmp_path, catalogue_file=file) as mesh:
+        response = await mesh.get("/asyncapi.json")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == asyncapi_document(load_catalogue(file))
+    assert "event_coupon_granted" in response.json()["components"]["messages"]
 
 
 async def test_answers_are_as_the_openapi_document_says(mesh: QueryMesh, log: LogPen) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from harkara_catalogue import Catalogue, EventType, check_data, data_schema, event_schema
+from harkara_catalogue import Catalogue, EventType, check_data, data_schema, event_schema, events_schema
 from harkara_catalogue.shapes import ANY, BOOLEAN, NUMBER, STRING, ArrayShape, Shape, fields
 
 CATALOGUE = Catalogue.reference()
@@ -75,6 +75,15 @@ def test_a_frame_with_a_wrong_field_does_not_fit(name: str, value: object) -> No
 def test_a_type_has_no_schema_where_the_catalogue_does_not_know_it() -> None:
     with pytest.raises(KeyError):
         event_schema(CATALOGUE, "order_eaten")
+
+
+def test_one_schema_takes_an_event_of_any_type_and_no_other() -> None:
+    schema = events_schema(CATALOGUE)
+    Draft202012Validator.check_schema(schema)
+    assert is_valid(schema, FRAME)
+    assert is_valid(schema, {**FRAME, "event_type": "order_confirmed"})
+    assert not is_valid(schema, {**FRAME, "event_type": "order_eaten"})
+    assert not is_valid(schema, {**FRAME, "event_type": "payment_failed", "data": {"order_id": 7}})
 
 
 def test_a_schema_is_the_caller_s_to_change() -> None:

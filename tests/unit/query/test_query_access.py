@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from harkara_catalogue import Catalogue
 from harkara_query_service.adapters.routes import create_app
 from harkara_query_service.domain import access
 from harkara_query_service.domain.access import Reach, Reader, Verdict, judge, reach
@@ -62,7 +63,7 @@ def test_a_read_of_anothers_events_is_refused_or_audited(
 def test_every_path_that_is_served_has_a_rule() -> None:
     app = create_app(
         cast("Any", None),
-        known_types=(),
+        catalogue=Catalogue.reference(),
         origins=OriginRule.parse("loopback"),
         max_requests=1,
         metrics=Metrics(CollectorRegistry()),

@@ -1,4 +1,4 @@
-"""The five routes: HTTP in, one call of the service, HTTP out.
+"""The routes: HTTP in, one call of the service, HTTP out.
 
 FastAPI routes and describes. It reads no parameters, since it takes ` 10`, `10.0` and the last of two
 values: query strings go to `domain/parameters.py` as they came. So it has nothing to validate either, and
@@ -6,13 +6,15 @@ the only failures are ours.
 """
 
 import re
-from collections.abc import Collection
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Depends, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from harkara_catalogue.asyncapi import DEFAULT_WEBSOCKET_URL, asyncapi_document
+from harkara_catalogue.event_types import Catalogue
 from harkara_query_service.adapters import answers, openapi
 from harkara_query_service.adapters.http_shell import HttpShell
 from harkara_query_service.domain import access
@@ -38,10 +40,11 @@ VERSION = "1.0.0"
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]+)")
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - what an application consists of.
     service: QueryService,
     *,
-    known_types: Collection[str],
+    catalogue: Catalogue,
+    websocket_url: str = DEFAULT_WEBSOCKET_URL,
     origins: OriginRule,
     max_requests: int,
     metrics: Metrics,
@@ -50,7 +53,8 @@ def create_app(
 
     Args:
         service: What answers.
-        known_types: The names of the catalogue, for the OpenAPI document.
+        catalogue: The event types, for the documents.
+        websocket_url: Where clients connect, for the AsyncAPI document.
         origins: Whose pages may read answers.
         max_requests: How many requests may be in flight.
         metrics: Where requests are counted.
@@ -67,12 +71,13 @@ def create_app(
     )
     app.add_middleware(HttpShell, origins=origins, max_requests=max_requests, metrics=metrics)
     _add_failures(app, metrics)
-    _add_routes(app, service, known_types)
+    _add_routes(app, service, catalogue)
+    _add_asyncapi(app, asyncapi_document(catalogue, websocket_url))
     _add_security_scheme(app)
     return app
 
 
-def _add_routes(app: FastAPI, service: QueryService, known_types: Collection[str]) -> None:
+def _add_routes(app: FastAPI, service: QueryService, catalogue: Catalogue) -> None:
     async def admit(request: Request) -> Permit:
         return await service.admit(request.scope["route"].path, bearer_token(request))
 
@@ -108,7 +113,7 @@ def _add_routes(app: FastAPI, service: QueryService, known_types: Collection[str
         responses=openapi.responses(openapi.HistoryAnswer, NotFoundError, BadParameterError),
         openapi_extra=openapi.operation(
             openapi.identifier("user_id", USER_ID_PATTERN),
-            openapi.event_type(known_types),
+            openapi.event_type(catalogue.types),
             openapi.integer(LIMIT),
             openapi.integer(SKIP),
             openapi.integer(BEFORE_SEQ),
@@ -139,6 +144,15 @@ def _add_routes(app: FastAPI, service: QueryService, known_types: Collection[str
     )
     async def critical_events(request: Request, _: Permitted) -> Response:
         return answers.critical_answer(await service.critical_events(_query(request)))
+
+
+def _add_asyncapi(app: FastAPI, document: dict[str, Any]) -> None:
+    body = msgspec.json.encode(document)
+
+    # It belongs to the other API: the OpenAPI document does not describe it.
+    @app.get(access.ASYNCAPI, include_in_schema=False)
+    async def asyncapi() -> Response:
+        return answers.JsonAnswer(body)
 
 
 def bearer_token(request: Request) -> str:

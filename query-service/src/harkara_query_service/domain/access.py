@@ -50,6 +50,7 @@ USER_EVENTS = "/api/websocket/events/user/{user_id}"
 SUMMARY = "/api/websocket/analytics/summary"
 CRITICAL_EVENTS = "/api/websocket/critical-events"
 OPENAPI = "/openapi.json"
+ASYNCAPI = "/asyncapi.json"
 
 _OWN_OR_STAFF: Mapping[str, Reach] = MappingProxyType(
     {
@@ -73,7 +74,7 @@ READS: Mapping[str, Mapping[str, Reach]] = MappingProxyType(
 )
 """Path as routed → role → reach. A role that is not named reads nothing."""
 
-PUBLIC: frozenset[str] = frozenset({OPENAPI})
+PUBLIC: frozenset[str] = frozenset({OPENAPI, ASYNCAPI})
 """Paths that answer without a token: they tell nothing about anybody."""
 
 
