@@ -21,6 +21,7 @@ _NAME_COLOURS = ("36", "35", "34", "32", "33")
 _KNOWN_NAMES = ("edge", "event-service", "auth-service", "query-service", "postgres", "nats")
 # What a terminal would obey. JSON escapes those below space; from DEL on they stand for themselves there.
 CONTROLS = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+LEVEL_COLOURS = {"critical": "1;31", "high": "33", "medium": "36", "low": "2"}
 _LOUD = (("[error", "31"), ("[critical", "31"), ("FATAL", "31"), ("PANIC", "31"), ("[warning", "33"))
 
 

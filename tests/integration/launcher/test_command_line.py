@@ -24,6 +24,7 @@ COMMANDS = [
     ["users", "remove"],
     ["emit"],
     ["tail"],
+    ["catalogue"],
     ["migrate"],
     ["test"],
     ["install"],

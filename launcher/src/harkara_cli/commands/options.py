@@ -40,6 +40,20 @@ IdsArgument = Annotated[
 ]
 
 
+def complete_types(incomplete: str) -> list[str]:
+    """The event types that begin so, for the shell's completion; the reference's own ones."""
+    from harkara_catalogue import Catalogue  # noqa: PLC0415 - see main.
+
+    return [name for name in Catalogue.reference().types if name.startswith(incomplete)]
+
+
+def complete_users(incomplete: str) -> list[str]:
+    """The demo users that begin so, for the shell's completion: to ask for all takes too long."""
+    from harkara_cli.mesh_state import DEMO_USERS  # noqa: PLC0415 - see main.
+
+    return [user_id for user_id, _ in DEMO_USERS if user_id.startswith(incomplete)]
+
+
 def read_ids(given: Sequence[str]) -> list[str]:
     """The ids given, `-` replaced by those on standard input (between white space), each once.
 
