@@ -85,7 +85,8 @@ async def browsing(request: pytest.FixtureRequest, chromium: Browser) -> AsyncIt
     """See `Browsing`. Fails the test where a page complained."""
     browsing = Browsing(chromium)
     yield browsing
-    if request.node.stash.get(_FAILED, False) or browsing.complaints:
+    failed = request.node.stash.get(_FAILED, False)
+    if failed or browsing.complaints:
         folder = Path(tempfile.mkdtemp(prefix="harkara-browser-"))
         await browsing.keep(folder)
         mesh = request.node.funcargs.get("mesh")
@@ -95,4 +96,4 @@ async def browsing(request: pytest.FixtureRequest, chromium: Browser) -> AsyncIt
         print(f"pictures and consoles: {folder}")  # noqa: T201 - pytest shows it with the failure.
     await browsing.close()
     complaints = "\n".join(browsing.complaints)
-    assert not complaints, f"the pages complained:\n{complaints}"
+    assert failed or not complaints, f"the pages complained:\n{complaints}"

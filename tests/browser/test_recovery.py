@@ -27,7 +27,10 @@ SOME = 20
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def network(mesh: Mesh) -> AsyncIterator[tuple[TcpProxy, str]]:
-    """A network between page and edge, and the URL of the edge through it."""
+    """A network between page and edge, and the URL of the edge through it.
+
+    Asked for before `browsing`, so that it outlives the pages.
+    """
     url = urlsplit(mesh.websocket_url)
     assert url.hostname is not None
     assert url.port is not None
@@ -35,17 +38,28 @@ async def network(mesh: Mesh) -> AsyncIterator[tuple[TcpProxy, str]]:
         yield proxy, urlunsplit(url._replace(netloc=f"127.0.0.1:{port}"))
 
 
-def put_listener(site: Site, mesh: Mesh, user_id: str, websocket_url: str, options: str = "{}") -> str:
-    """A page that listens as this user, and its address."""
+def put_listener(
+    site: Site, mesh: Mesh, user_id: str, websocket_url: str | None = None, *, stores: bool = False
+) -> str:
+    """A page that listens as this user, and its address.
+
+    Args:
+        site: Where it is put.
+        mesh: Where the user is added.
+        user_id: The user.
+        websocket_url: Where the page connects; the edge if absent.
+        stores: Whether it keeps how far it got beyond a reload.
+    """
     mesh.add_users({user_id: "customer"})
+    attributes = f'data-user="{user_id}" data-token="{mesh.token_of(user_id)}" data-type="{TYPE}"'
     return site.put(
         f"/{user_id}.html",
         f"""\
 <!doctype html>
-<html lang="en" data-token="{mesh.token_of(user_id)}" data-type="{TYPE}" data-options='{options}'>
+<html lang="en" {attributes}{" data-stores=yes" if stores else ""}>
 <title>{user_id}</title>
 <link rel="icon" href="data:,">
-<meta name="harkara-websocket-url" content="{websocket_url}">
+<meta name="harkara-websocket-url" content="{websocket_url or mesh.websocket_url}">
 <script type="module" src="/pages/listener.js"></script>
 </html>
 """,
@@ -66,7 +80,7 @@ async def has_seen_all(page: Page, flow: Flow) -> None:
 
 
 async def test_a_page_that_is_cut_off_again_and_again_misses_nothing(
-    browsing: Browsing, mesh: Mesh, site: Site, network: tuple[TcpProxy, str]
+    network: tuple[TcpProxy, str], browsing: Browsing, mesh: Mesh, site: Site
 ) -> None:
     browsing.expect(CUT)
     proxy, url = network
@@ -84,7 +98,7 @@ async def test_a_page_that_is_cut_off_again_and_again_misses_nothing(
 
 
 async def test_a_page_that_nobody_lets_in_for_a_while_misses_nothing(
-    browsing: Browsing, mesh: Mesh, site: Site, network: tuple[TcpProxy, str]
+    network: tuple[TcpProxy, str], browsing: Browsing, mesh: Mesh, site: Site
 ) -> None:
     browsing.expect(CUT)
     proxy, url = network
@@ -102,11 +116,42 @@ async def test_a_page_that_nobody_lets_in_for_a_while_misses_nothing(
 
 async def test_a_page_whose_edge_is_killed_misses_nothing(browsing: Browsing, mesh: Mesh, site: Site) -> None:
     browsing.expect(CUT)
-    page = await browsing.open(put_listener(site, mesh, "killed", mesh.websocket_url))
+    page = await browsing.open(put_listener(site, mesh, "killed"))
     await holds(page, "globalThis.ready")
     with flowing(mesh, "killed", TYPE) as flow:
         await sees_more(page)
         for pid in mesh_state.load(DataDir(Path(mesh.data_dir))).pids["edge"]:
             os.kill(pid, signal.SIGKILL)
         await sees_more(page)  # From the edge that `up` started again.
+        await has_seen_all(page, flow)
+
+
+async def test_a_page_that_is_loaded_again_goes_on_where_it_was(
+    browsing: Browsing, mesh: Mesh, site: Site
+) -> None:
+    page = await browsing.open(put_listener(site, mesh, "reloaded", stores=True))
+    await holds(page, "globalThis.ready")
+    with flowing(mesh, "reloaded", TYPE) as flow:
+        for _ in range(3):
+            await sees_more(page)
+            await page.reload()
+            await holds(page, "globalThis.seen")
+        await sees_more(page)
+        await has_seen_all(page, flow)
+
+
+async def test_a_page_whose_connection_died_unnoticed_looks_after_it_when_the_network_is_back(
+    network: tuple[TcpProxy, str], browsing: Browsing, mesh: Mesh, site: Site
+) -> None:
+    proxy, url = network
+    page = await browsing.open(put_listener(site, mesh, "asleep", url))
+    await holds(page, "globalThis.ready")
+    with flowing(mesh, "asleep", TYPE) as flow:
+        await sees_more(page)
+        proxy.lose_all()
+        await holds(page, "performance.now() - heardAt > 1500")  # Else there is no reason for a look.
+        assert await page.evaluate("ws.getStatus().isConnected")
+        await page.context.set_offline(True)
+        await page.context.set_offline(False)
+        await sees_more(page)
         await has_seen_all(page, flow)

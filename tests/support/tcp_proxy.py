@@ -25,7 +25,7 @@ class Link:
         to_client: Writes to whoever connected.
         to_server: Writes to the server.
         muted: For proxies that swallow what the server says, from when on.
-        ended: The writers whose end was told; what still comes for them is discarded.
+        ended: The writers that get no more; what still comes for them is discarded.
     """
 
     to_client: asyncio.StreamWriter
@@ -95,6 +95,11 @@ class TcpProxy:
         """Cut every connection that there is."""
         for link in list(self._links):
             link.cut(reset=reset)
+
+    def lose_all(self) -> None:
+        """Let the connections that there are pass nothing on, and tell neither end: as after a sleep."""
+        for link in self._links:
+            link.ended |= {link.to_client, link.to_server}
 
     def half_close(self, *, towards_client: bool) -> None:
         """Tell one end of every connection that the other one has no more to say; the way back stays.

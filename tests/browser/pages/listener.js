@@ -1,14 +1,15 @@
 // Listens to one type, and writes down each event in the order in which a handler was told of it.
-// Settings are the attributes of this script's <html>: a page of an application would have its own way.
+// Settings are attributes of <html>: a page of an application would have its own way.
 import { WebSocketService } from '/client/index.js';
 
-const { token, type, options } = document.documentElement.dataset;
+const { token, user, type, stores } = document.documentElement.dataset;
 const seen = JSON.parse(sessionStorage.getItem('seen') ?? '[]');
-const ws = new WebSocketService(null, token, null, JSON.parse(options ?? '{}'));
+const ws = new WebSocketService(null, token, user, stores ? { storage: localStorage } : {});
 
 ws.on(type, (event) => {
   seen.push([event.seq, event.event_id]);
-  // A reload is to find what this page dealt with.
+  globalThis.heardAt = performance.now();
+  // A reload is to find what this page was told.
   sessionStorage.setItem('seen', JSON.stringify(seen));
 });
 Object.assign(globalThis, { seen, ws });
