@@ -18,6 +18,7 @@ FIRST_FURTHER_EDGE_OPS_PORT = 9111
 FIRST_FURTHER_REPLICA_PORT = 50061
 FIRST_FURTHER_REPLICA_OPS_PORT = 9121
 NATS_PORT = 4222
+WEBSOCKET_PATH = "/api/websocket/ws"
 
 _SERVICES = tuple(DEFAULT_PORTS)
 
@@ -40,6 +41,11 @@ class Addresses:
     def target(self, service: str) -> str:
         """`host:port` to connect to; of an event-service, of the first replica."""
         return connectable(*self.listen[service])
+
+    @property
+    def websocket_url(self) -> str:
+        """Where clients connect."""
+        return f"ws://{self.target(EDGE)}{WEBSOCKET_PATH}"
 
     def targets(self, service: str) -> list[str]:
         """`host:port` of every replica of a service."""

@@ -96,6 +96,8 @@ class Mesh:
             settings["BACKPLANE"] = self.backplane_url
         if service in {QUERY_SERVICE, EDGE}:
             settings["EVENT_TARGETS"] = ",".join(self.addresses.targets(EVENT_SERVICE))
+        if service == QUERY_SERVICE and not self.environment.get(f"{prefix(service)}WEBSOCKET_URL"):
+            settings["WEBSOCKET_URL"] = self.addresses.websocket_url
         if service == EDGE:
             settings["WORKER"] = name
             settings["WORKERS"] = str(

@@ -19,17 +19,16 @@ from harkara_cli.addresses import (
     Addresses,
     choose_addresses,
     connectable,
+    prefix,
     service_of,
 )
 from harkara_cli.console import LogWriter, paint, put, use_colour
 from harkara_cli.data_dir import DEFAULT_DATA_DIR, ROOT, DataDir
 from harkara_cli.errors import CliError
 from harkara_cli.mesh import POSTGRES, Mesh, nats_program, postgres_program, postgres_server
-from harkara_cli.mesh_state import DEMO_SERVICE, DEMO_USERS, MeshState
+from harkara_cli.mesh_state import DEMO_ADMIN, DEMO_SERVICE, DEMO_USERS, MeshState
 from harkara_cli.nats_server import NatsServer
 from harkara_cli.supervisor import Supervisor
-
-WEBSOCKET_PATH = "/api/websocket/ws"
 
 INTERRUPTED = 130
 _SERVICES = (EDGE, EVENT_SERVICE, AUTH_SERVICE, QUERY_SERVICE)
@@ -149,13 +148,13 @@ class _Up:
         if self._options.as_json:
             put(self._state.to_json())
         else:
-            put(_welcome(self._state))
+            put(_welcome(self._state, console=has_console(self._environment)))
 
     def _describe(self, addresses: Addresses, dsn: str, backplane_url: str | None) -> MeshState:
         minter = self._data.minter()
         users = mesh_state.demo_users(minter)
         return MeshState(
-            websocket_url=f"ws://{addresses.target(EDGE)}{WEBSOCKET_PATH}",
+            websocket_url=addresses.websocket_url,
             rest_url=f"http://{addresses.target(QUERY_SERVICE)}",
             emit_target=addresses.target(EVENT_SERVICE),
             emit_targets=addresses.targets(EVENT_SERVICE),
@@ -215,7 +214,19 @@ def _add_demo_users(data: DataDir, auth_target: str) -> None:
     data.demo_users_mark.touch(mode=0o600)
 
 
-def _welcome(state: MeshState) -> str:
+def has_console(environment: Mapping[str, str]) -> bool:
+    """Whether the query-service is left to serve the web console; what is no yes or no, it refuses itself."""
+    return environment.get(f"{prefix(QUERY_SERVICE)}CONSOLE", "").lower() not in {
+        "0",
+        "f",
+        "false",
+        "n",
+        "no",
+        "off",
+    }
+
+
+def _welcome(state: MeshState, *, console: bool) -> str:
     colour = use_colour(1)
 
     def title(text: str) -> str:
@@ -231,6 +242,7 @@ def _welcome(state: MeshState) -> str:
             "",
             title("Harkara is up.") + " Ctrl-C stops it.",
             "",
+            *([f"  Console     {state.rest_url}/"] if console else []),
             f"  WebSocket   {state.websocket_url}",
             f"  REST        {state.rest_url}",
             f"  Emit        {', '.join(state.emit_targets)} (gRPC)",
@@ -244,6 +256,14 @@ def _welcome(state: MeshState) -> str:
             f"  {shlex.join([script, 'tail', '--user', customer.user_id, *more])}",
             title("Emit, in another terminal:"),
             f"  {shlex.join([script, 'emit', '--user', customer.user_id, *emit, *more])}",
+            *(
+                [
+                    title("Sign in to the console, with what this prints:"),
+                    f"  {shlex.join([script, 'token', '--user', DEMO_ADMIN, *more])}",
+                ]
+                if console
+                else []
+            ),
             "",
         ]
     )

@@ -1,5 +1,6 @@
 """What the query-service can be told: in the environment, each name behind `HARKARA_QUERY_SERVICE_`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
@@ -19,6 +20,16 @@ def _checked_dsn(dsn: SecretStr) -> SecretStr:
     if urlsplit(dsn.get_secret_value()).scheme not in {"postgresql", "postgres"}:
         raise ValueError("is not postgresql://user:password@host:port/database")
     return dsn
+
+
+_WEBSOCKET_URL = re.compile(r"wss?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+
+
+def _checked_websocket_url(url: str) -> str:
+    # It goes into a header and a page: nothing that means something there.
+    if _WEBSOCKET_URL.fullmatch(url) is None:
+        raise ValueError("is not ws://host:port/path or wss://host:port/path")
+    return url
 
 
 class QueryServiceSettings(ServiceSettings):
@@ -43,6 +54,10 @@ class QueryServiceSettings(ServiceSettings):
     allowed_origins: Annotated[str, AfterValidator(_checked_origins)] = Field(
         "loopback",
         description="Whose pages a browser lets read answers: 'loopback', or origins with commas.",
+    )
+    console: bool = Field(default=True, description="Whether the web console is served, at /.")
+    websocket_url: Annotated[str, AfterValidator(_checked_websocket_url)] | None = Field(
+        None, description="Where the console's browsers connect, as ws:// or wss://; none: its own origin."
     )
     pool_size: int = Field(8, ge=1, le=100, description="Connections to Postgres at most.")
     pool_wait_seconds: float = Field(

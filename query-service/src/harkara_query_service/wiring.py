@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from harkara_catalogue.catalogue_file import CatalogueFileError, load_catalogue
 from harkara_query_service.adapters.audit_log import StructlogAudit
 from harkara_query_service.adapters.auth_client import AuthClient
+from harkara_query_service.adapters.console import Console
 from harkara_query_service.adapters.event_stats import EventStats
 from harkara_query_service.adapters.postgres_history import PostgresHistory, open_engine
 from harkara_query_service.adapters.postgres_probe import PostgresProbe
@@ -116,6 +117,7 @@ async def serve(
             origins=OriginRule.parse(settings.allowed_origins),
             max_requests=settings.max_requests,
             metrics=metrics,
+            console=Console(settings.websocket_url) if settings.console else None,
         )
         probe = PostgresProbe(history)
         closing.push_async_callback(probe.stop)

@@ -67,7 +67,7 @@ NOWHERE = (
     "/api/websocket/events/user/a%20b", "/api/websocket/events/user/%00",
     f"/api/websocket/events/user/{'u' * 65}", "/api/websocket/events/user/",
     "/api/websocket/events/user/a%2Fb", "/api/websocket/events/", "/api/websocket/stats/",
-    "/api/websocket", "/", "/docs", "/redoc", "/metrics", "/api/websocket/ws", "//api/websocket/stats",
+    "/api/websocket", "/docs", "/redoc", "/metrics", "/api/websocket/ws", "//api/websocket/stats",
 )  # fmt: skip
 
 

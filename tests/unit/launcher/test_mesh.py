@@ -90,6 +90,15 @@ def test_an_event_service_that_is_alone_is_told_of_no_backplane(mesh: Mesh) -> N
     assert "HARKARA_EVENT_SERVICE_BACKPLANE" not in mesh.settings("event-service")
 
 
+def test_a_query_service_is_told_where_the_consoles_browsers_connect_unless_the_operator_says(
+    mesh: Mesh, tmp_path: Path
+) -> None:
+    variable = "HARKARA_QUERY_SERVICE_WEBSOCKET_URL"
+    assert mesh.settings("query-service")[variable] == "ws://127.0.0.1:8080/api/websocket/ws"
+    told = Mesh(DataDir(tmp_path), ADDRESSES, DSNS, {variable: "wss://live.example/api/websocket/ws"})
+    assert variable not in told.settings("query-service")
+
+
 def test_a_log_format_of_the_operators_choice_stays(tmp_path: Path) -> None:
     mesh = Mesh(DataDir(tmp_path), ADDRESSES, DSNS, {"HARKARA_EDGE_LOG_FORMAT": "json"})
     assert "HARKARA_EDGE_LOG_FORMAT" not in mesh.settings("edge-1")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from harkara_catalogue import Catalogue
+from harkara_query_service.adapters.console import Console
 from harkara_query_service.adapters.routes import create_app
 from harkara_query_service.domain import access
 from harkara_query_service.domain.access import Reach, Reader, Verdict, judge, reach
@@ -67,6 +67,7 @@ def test_every_path_that_is_served_has_a_rule() -> None:
         origins=OriginRule.parse("loopback"),
         max_requests=1,
         metrics=Metrics(CollectorRegistry()),
+        console=Console(None),
     )
     served = {cast("Any", route).path for route in app.routes}
     assert served == set(access.READS) | access.PUBLIC

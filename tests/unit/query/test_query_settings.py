@@ -19,12 +19,41 @@ def test_only_the_database_and_the_credential_must_be_given() -> None:
     assert settings.auth_target == "127.0.0.1:50052"
     assert settings.event_targets == ("127.0.0.1:50051",)
     assert settings.allowed_origins == "loopback"
+    assert settings.console
+    assert settings.websocket_url is None
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**REQUIRED, f"{PREFIX}EVENT_TARGETS": "one:1, two:2"}.items():
         monkeypatch.setenv(name, value)
     assert load(QueryServiceSettings).event_targets == ("one:1", "two:2")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ws://127.0.0.1:8080/api/websocket/ws", "wss://live.example/api/websocket/ws", "ws://[::1]:8080"),
+        "wss://live.example",
+    ],
+)
+def test_the_websocket_of_the_console_is_an_address_of_one(url: str) -> None:
+    assert load(QueryServiceSettings, {**REQUIRED, f"{PREFIX}WEBSOCKET_URL": url}).websocket_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://live.example/", "live.example", "ws://", "ws://a b/", "ws://user:secret@live.example/ws"),
+        *("ws://live.example/ws?x=1", "ws://live.example/'; script-src *", 'ws://live.example/"><script>'),
+        *("ws://live.example/ws\nX-Header: 1", "ws://*/ws"),
+    ],
+)
+def test_what_could_mean_something_in_a_header_or_a_page_is_no_address_of_a_websocket(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        load(QueryServiceSettings, {**REQUIRED, f"{PREFIX}WEBSOCKET_URL": url})
+    assert f"{PREFIX}WEBSOCKET_URL" in capsys.readouterr().err
 
 
 def test_the_password_is_not_shown() -> None:

@@ -101,8 +101,8 @@ def _route(scope: Scope) -> str:
 
 def _dress(headers: MutableHeaders, allowed_origin: str | None) -> None:
     for name, value in _HEADERS.items():
-        headers[name] = value
-    headers["Vary"] = "Origin"
+        headers.setdefault(name, value)  # The console's files have their own.
+    headers.add_vary_header("Origin")
     if allowed_origin is not None:
         headers["Access-Control-Allow-Origin"] = allowed_origin
         headers["Access-Control-Expose-Headers"] = "Retry-After"

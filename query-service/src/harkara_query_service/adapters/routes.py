@@ -16,6 +16,7 @@ from starlette.responses import Response
 from harkara_catalogue.asyncapi import DEFAULT_WEBSOCKET_URL, asyncapi_document
 from harkara_catalogue.event_types import Catalogue
 from harkara_query_service.adapters import answers, openapi
+from harkara_query_service.adapters.console import Console
 from harkara_query_service.adapters.http_shell import HttpShell
 from harkara_query_service.domain import access
 from harkara_query_service.domain.errors import (
@@ -48,6 +49,7 @@ def create_app(  # noqa: PLR0913 - what an application consists of.
     origins: OriginRule,
     max_requests: int,
     metrics: Metrics,
+    console: Console | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -58,6 +60,7 @@ def create_app(  # noqa: PLR0913 - what an application consists of.
         origins: Whose pages may read answers.
         max_requests: How many requests may be in flight.
         metrics: Where requests are counted.
+        console: The web console's files; None where it is not served.
     """
     app = FastAPI(
         title="Harkara REST",
@@ -74,6 +77,8 @@ def create_app(  # noqa: PLR0913 - what an application consists of.
     _add_routes(app, service, catalogue)
     _add_asyncapi(app, asyncapi_document(catalogue, websocket_url))
     _add_security_scheme(app)
+    if console is not None:
+        console.add_to(app)
     return app
 
 

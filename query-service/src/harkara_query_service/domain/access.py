@@ -74,7 +74,10 @@ READS: Mapping[str, Mapping[str, Reach]] = MappingProxyType(
 )
 """Path as routed → role → reach. A role that is not named reads nothing."""
 
-PUBLIC: frozenset[str] = frozenset({OPENAPI, ASYNCAPI})
+CONSOLE: frozenset[str] = frozenset({"/", "/{file}", "/client/{path:path}", "/vendor/{file}"})
+"""The web console's files, where it is served: the same for everybody."""
+
+PUBLIC: frozenset[str] = frozenset({OPENAPI}) | CONSOLE
 """Paths that answer without a token: they tell nothing about anybody."""
 
 
