@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { CLOSE_ACTIONS } from '../src/close_codes.js';
+import { HANDSHAKE_MS, IllegalMoveError, MOVES, PROBE_MS, Session, SILENCE_MS } from '../src/session.js';
+import { authenticated, event } from './support/fakes.js';
+
+/** A session that stands at `state`, by the shortest way; `now` is 0. */
+function sessionAt(state, options = {}) {
+  const session = new Session({ token: 'token_1', random: () => 0.5, ...options });
+  if (state === 'idle') return session;
+  session.connect(0);
+  if (state === 'fetching' || state === 'connecting') return session;
+  if (state === 'waiting') session.closed(1006, '', 0);
+  else if (state === 'stopped') session.closed(4403, '', 0);
+  else {
+    session.opened(0);
+    if (state === 'open') session.received(authenticated(), 0);
+  }
+  return session;
+}
+
+const only = (effects, kind) => effects.filter((effect) => effect.kind === kind);
+const timer = (effects, name) => only(effects, 'set_timer').find((effect) => effect.name === name)?.ms;
+const names = (effects) => only(effects, 'tell').map((effect) => effect.name);
+
+test('every move leads to a state of the table, and every state can be disconnected', () => {
+  for (const moves of Object.values(MOVES)) {
+    for (const next of Object.values(moves)) assert.ok(next in MOVES, next);
+    assert.equal(moves.disconnect, 'idle');
+  }
+});
+
+test('every state is reached by what the table says', () => {
+  for (const state of Object.keys(MOVES)) {
+    const session = sessionAt(state, state === 'fetching' ? { renewable: true, token: null } : {});
+    assert.equal(session.state, state);
+  }
+});
+
+test('a move that the table does not have throws and changes nothing', () => {
+  for (const state of ['idle', 'authenticating', 'open', 'waiting', 'stopped']) {
+    const session = sessionAt(state);
+    assert.throws(() => session.opened(0), IllegalMoveError);
+    assert.equal(session.state, state);
+  }
+});
+
+/** What each action of the close-code table comes to, for a connection that had lasted. */
+const AFTER = {
+  stop: { state: 'stopped', ms: undefined },
+  back_off: { state: 'waiting', ms: 500 },
+  reconnect: { state: 'waiting', ms: 0 },
+  reconnect_spread: { state: 'waiting', ms: 2_500 },
+  new_token: { state: 'waiting', ms: 0 },
+};
+
+for (const [code, action] of CLOSE_ACTIONS) {
+  test(`after a close with ${code} a client does as the table says: ${action}`, () => {
+    const session = sessionAt('open', { renewable: true });
+    const effects = session.closed(code, '', 20_000);
+    assert.equal(session.state, AFTER[action].state);
+    assert.equal(timer(effects, 'retry'), AFTER[action].ms);
+    assert.equal(names(effects).includes('connection_failed'), action === 'stop');
+  });
+}
+
+for (const code of [1001, 1005, 1006, 3000, 4999]) {
+  test(`a close with ${code}, which the table does not have, is a loss: the first attempt is at once`, () => {
+    const session = sessionAt('open');
+    assert.equal(timer(session.closed(code, '', 20_000), 'retry'), 0);
+  });
+}
+
+test('waits grow with every failure, up to a minute, and begin anew after a connection that lasted', () => {
+  const session = sessionAt('connecting', { random: () => 0.999999 });
+  const waits = [];
+  let now = 0;
+  for (let failure = 0; failure < 9; failure += 1) {
+    waits.push(Math.round(timer(session.closed(1013, '', now), 'retry') / 1_000));
+    session.timerFired('retry', now);
+  }
+  assert.deepEqual(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+  session.opened(now);
+  session.received(authenticated(), now);
+  now += 1_000;
+  assert.equal(Math.round(timer(session.closed(1013, '', now), 'retry') / 1_000), 60);
+  session.timerFired('retry', now);
+  session.opened(now);
+  session.received(authenticated(), now);
+  now += 10_000;
+  assert.equal(Math.round(timer(session.closed(1013, '', now), 'retry') / 1_000), 1);
+});
+
+test('a wait may be anything from nothing to its bound', () => {
+  const none = sessionAt('connecting', { random: () => 0 });
+  assert.equal(timer(none.closed(1013, '', 0), 'retry'), 0);
+});
+
+test('a connection of which nothing is heard for 75 seconds is dead', () => {
+  const session = sessionAt('open');
+  session.received({ type: 'heartbeat_ack', seq: 41 }, 30_000);
+  const later = session.timerFired('silence', SILENCE_MS);
+  assert.equal(timer(later, 'silence'), 30_000);
+  const effects = session.timerFired('silence', 30_000 + SILENCE_MS);
+  assert.equal(session.state, 'waiting');
+  assert.equal(only(effects, 'close').length, 1);
+});
+
+test('a handshake that takes too long is a failed attempt', () => {
+  const session = sessionAt('authenticating');
+  session.timerFired('handshake', HANDSHAKE_MS);
+  assert.equal(session.state, 'waiting');
+});
+
+test('heartbeats come as often as the server says, and acknowledge how far this client got', () => {
+  const session = sessionAt('authenticating');
+  assert.equal(timer(session.received(authenticated({ heartbeat_interval: 5 }), 0), 'heartbeat'), 5_000);
+  session.subscribe(['*'], 0);
+  session.received(event(42), 1);
+  const [beat] = only(session.timerFired('heartbeat', 5_000), 'send');
+  assert.deepEqual(beat.message, { type: 'heartbeat', timestamp: '1970-01-01T00:00:05.000Z', ack: 42 });
+});
+
+test('waking up ends a wait, unless the server asked for patience', () => {
+  const lost = sessionAt('connecting');
+  lost.closed(1006, '', 0);
+  lost.woke(1);
+  assert.equal(lost.state, 'connecting');
+  const asked = sessionAt('connecting');
+  asked.closed(4429, '', 0);
+  assert.deepEqual(asked.woke(1), []);
+  assert.equal(asked.state, 'waiting');
+});
+
+test('waking up asks an open connection for a sign of life, once', () => {
+  const session = sessionAt('open');
+  const effects = session.woke(60_000);
+  assert.equal(only(effects, 'send')[0].message.type, 'heartbeat');
+  assert.equal(timer(effects, 'probe'), PROBE_MS);
+  assert.deepEqual(session.woke(60_500), []);
+  session.timerFired('probe', 60_000 + PROBE_MS);
+  assert.equal(session.state, 'waiting');
+});
+
+test('a connection that answers after waking up stays', () => {
+  const session = sessionAt('open');
+  session.woke(60_000);
+  session.received({ type: 'heartbeat_ack', seq: 41 }, 60_001);
+  assert.deepEqual(session.timerFired('probe', 60_000 + PROBE_MS), []);
+  assert.equal(session.state, 'open');
+});
+
+test('changes of the subscription that come close are told together', () => {
+  const session = sessionAt('open');
+  assert.equal(only(session.subscribe(['a'], 1_000), 'send').length, 1);
+  assert.equal(timer(session.subscribe(['b'], 1_010), 'flush'), 90);
+  assert.deepEqual(session.subscribe(['c'], 1_020), []);
+  assert.equal(session.queuedMessages, 1);
+  const [message] = only(session.timerFired('flush', 1_100), 'send');
+  assert.deepEqual(message.message, { type: 'subscribe', events: ['b', 'c'] });
+});
+
+test('what waits for a connection is at most a message of each kind', () => {
+  const session = sessionAt('idle');
+  for (let count = 0; count < 10_000; count += 1) {
+    session.subscribe([`type_${count % 100}`], 0);
+    session.unsubscribe([`type_${(count + 7) % 100}`], 0);
+  }
+  assert.equal(session.queuedMessages, 1);
+  assert.throws(
+    () =>
+      session.subscribe(
+        Array.from({ length: 201 }, (_, index) => `more_${index}`),
+        0,
+      ),
+    RangeError,
+  );
+});
+
+test('an event that is on its way when its type is wanted no more is not told, and moves the position', () => {
+  const session = sessionAt('open');
+  session.subscribe(['order_created'], 0);
+  session.unsubscribe(['order_created'], 200);
+  const effects = session.received(event(42), 201);
+  assert.deepEqual(
+    effects.map((effect) => effect.kind),
+    ['keep'],
+  );
+  assert.equal(session.position.seq, 42);
+});
+
+test('an event that is stored nowhere is told, and moves no position', () => {
+  const session = sessionAt('open');
+  session.subscribe(['*'], 0);
+  const effects = session.received(event(null, { event_id: 'evt_ephemeral' }), 1);
+  assert.deepEqual(
+    effects.map((effect) => effect.kind),
+    ['event'],
+  );
+  assert.equal(session.position.seq, 41);
+});
+
+test('of the ids of events only so many are remembered', () => {
+  const session = sessionAt('open', { rememberedIds: 2 });
+  session.subscribe(['*'], 0);
+  const isTold = (id) => only(session.received(event(null, { event_id: id }), 1), 'event').length === 1;
+  assert.deepEqual(['a', 'b', 'b', 'c', 'a'].map(isTold), [true, true, false, true, true]);
+});
+
+test('a device without a position leaves it to the server, and acknowledges when it goes', () => {
+  const session = sessionAt('connecting', { deviceId: 'phone' });
+  session.subscribe(['*'], 0);
+  const [{ message }] = session.opened(0);
+  assert.deepEqual([message.device_id, message.resume], ['phone', { events: ['*'] }]);
+  session.received(authenticated({ seq: 40, recovered: true }), 0);
+  session.received(event(41), 1);
+  const [ack] = only(session.disconnect(), 'send');
+  assert.deepEqual(ack.message, { type: 'ack', seq: 41 });
+});
+
+test('messages and fields that are not known are ignored', () => {
+  const session = sessionAt('open');
+  for (const message of [null, 7, 'text', [], {}, { type: 'later' }, { type: 7 }, { event_type: 7 }]) {
+    assert.deepEqual(session.received(message, 1), []);
+  }
+});
+
+test('a new token that is refused again and again ends it', () => {
+  const session = sessionAt('connecting', { renewable: true });
+  for (let refusal = 1; refusal <= 3; refusal += 1) {
+    session.closed(4401, '', 0);
+    assert.equal(session.state, 'waiting');
+    assert.deepEqual(only(session.timerFired('retry', 0), 'fetch_token'), [
+      { kind: 'fetch_token', reason: 'refused' },
+    ]);
+    session.tokenReady(`token_${refusal}`, 0);
+  }
+  session.closed(4401, '', 0);
+  assert.equal(session.state, 'stopped');
+});
+
+test('a token that nobody can verify now is offered again before the old one ends', () => {
+  const session = sessionAt('authenticating', { renewable: true });
+  const expires = new Date(600_000).toISOString();
+  assert.equal(timer(session.received(authenticated({ expires_at: expires }), 0), 'renew'), 540_000);
+  session.received({ type: 'heartbeat_ack' }, 540_000);
+  assert.equal(only(session.timerFired('renew', 540_000), 'fetch_token').length, 1);
+  assert.equal(timer(session.tokenReady('token_2', 540_000), 'renew'), 30_000);
+  session.received({ type: 'error', code: 'try_again_later' }, 540_001);
+  assert.equal(session.state, 'open');
+  assert.equal(only(session.timerFired('renew', 570_000), 'fetch_token').length, 1);
+});
