@@ -1,15 +1,15 @@
 """Conversations of a client and the edge, one file each in `tests/conformance/conversations/`.
 
-The edge's tests read them from one side, the JavaScript client's from the other (its `conversations.test.js`), so
-that neither can drift from what the other one does. A step is one of:
+The edge's tests read them from one side, the JavaScript client's from the other (`conversations.test.js`),
+so that neither can drift from what the other one does. A step is one of:
 
 - `application`: what the application asks its client for (for a test of a client);
-- `client`, `server`: a message, as far as it is told here; text that begins with `$` stands for any value, and
-  for the same one wherever it stands again;
+- `client`, `server`: a message, as far as it is told here; text that begins with `$` stands for any value,
+  and for the same one wherever it stands again;
 - `emit`: an event of this type is stored for the user (for a test of the edge);
 - `cut`, `close`: the connection breaks, or the server closes it with this code;
-- `pass_seconds`, `told`, `silent`: time goes on; what the application was told since the last such step; nothing
-  follows (for a test of a client).
+- `pass_seconds`, `told`, `silent`: time goes on; what the application was told since the last such step;
+  nothing follows (for a test of a client).
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@
 
 import { SYSTEM_CLOCK } from './clock.js';
 import { ConnectionError } from './errors.js';
+import { Fallback } from './fallback.js';
 import { Handlers } from './handlers.js';
+import { HistoryError, readHistory } from './polling.js';
 import { Positions } from './positions.js';
 import { Session } from './session.js';
 import { fetchToken } from './tokens.js';
@@ -29,11 +31,20 @@ import { watchWakeups } from './wakeups.js';
  *   `localStorage`, so that it goes on there when the page is loaded again. Needs a user id. Kept in memory only
  *   without it.
  * @property {typeof WebSocket} [WebSocket] The class to use, where there is none or another is wanted.
+ * @property {PollingOptions} [polling] Read the history over REST while no connection can be had. Needs a user id.
  * @property {number} [failuresUntilTold] After how many failures in a row `connection_failed` is told, 5 if absent. The
  *   client goes on trying.
  * @property {number} [rememberedIds] How many ids of events to remember, to skip what comes twice; 2,000 if absent.
  * @property {import('./clock.js').Clock} [clock] For tests.
  * @property {() => number} [random] For tests: a number from 0 to under 1.
+ */
+
+/**
+ * @typedef {object} PollingOptions
+ * @property {string} url Where REST is: `https://server`, without a path.
+ * @property {number} [afterFailures] After how many failures in a row it begins, 3 if absent. It ends with a connection.
+ * @property {number} [intervalMs] Between two readings, on average; 5,000 if absent.
+ * @property {typeof globalThis.fetch} [fetch] The function to use, where another is wanted.
  */
 
 /**
@@ -55,6 +66,7 @@ const RESERVED = new Set([
   'gap',
   'error',
   'token_expiring',
+  'polling',
 ]);
 
 /** Receives a user's events. */
@@ -75,6 +87,11 @@ export class WebSocketService {
   #connecting = null;
   /** @type {(() => void) | null} */
   #endWatch = null;
+  /** @type {PollingOptions | null} */
+  #polling;
+  /** @type {Fallback | null} */
+  #fallback = null;
+  #userId;
   /** @type {Effect[]} */
   #effects = [];
   #isRunning = false;
@@ -95,8 +112,19 @@ export class WebSocketService {
     const Socket = options.WebSocket ?? globalThis.WebSocket;
     if (typeof Socket !== 'function') throw new TypeError('no WebSocket here: give one by options.WebSocket');
     if (options.storage && !userId) throw new TypeError('storage needs a user id');
+    if (options.polling && !userId) throw new TypeError('polling needs a user id');
     this.#WebSocket = Socket;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
+    this.#userId = userId ?? '';
+    this.#polling = options.polling ?? null;
+    if (this.#polling) {
+      this.#fallback = new Fallback({
+        clock: this.#clock,
+        random: options.random ?? Math.random,
+        intervalMs: this.#polling.intervalMs ?? 5_000,
+        poll: (signal) => this.#poll(signal, this.#session.position?.seq ?? null),
+      });
+    }
     this.#provider = typeof token === 'function' ? token : null;
     this.#positions = new Positions(options.storage ?? null, userId ?? '');
     this.#handlers = new Handlers((error) => this.#handlerFailed(error));
@@ -174,7 +202,8 @@ export class WebSocketService {
 
   /**
    * Call a function for each event of a type, for each event (`*`), or when something happens: `connected`,
-   * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`.
+   * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`,
+   * `polling`.
    *
    * @template {EventType | '*' | (string & {})} Name
    * @param {Name} name
@@ -229,6 +258,7 @@ export class WebSocketService {
     this.#isRunning = true;
     for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) this.#do(effect);
     this.#isRunning = false;
+    this.#pollOrNot();
   }
 
   /** @param {Effect} effect */
@@ -251,6 +281,13 @@ export class WebSocketService {
         return this.#tellEvent(effect.event);
       case 'tell':
         return this.#handlers.tell(effect.name, effect.detail);
+      case 'catch_up':
+        return void this.#poll(new AbortController().signal, effect.after).catch(() =>
+          this.#handlers.tell('gap', {
+            before: { epoch: null, seq: effect.after },
+            after: { ...this.#session.position },
+          }),
+        );
       case 'keep':
         return this.#positions.save(effect.position);
       case 'settle':
@@ -312,6 +349,45 @@ export class WebSocketService {
         if (asked === this.#asked) this.#run(this.#session.tokenFailed(messageOf(error), this.#clock.now()));
       },
     );
+  }
+
+  /** See that the history is read while, and only while, there is no connection. */
+  #pollOrNot() {
+    const { state, attempts } = this.#session;
+    const isAway = state === 'waiting' || state === 'fetching' || state === 'connecting' || state === 'authenticating';
+    const wanted = isAway && attempts >= (this.#polling?.afterFailures ?? 3);
+    if (!this.#fallback || this.#fallback.isRunning === wanted) return;
+    if (wanted) this.#fallback.start();
+    else this.#fallback.stop();
+    this.#handlers.tell('polling', { active: wanted });
+  }
+
+  /**
+   * Read the history once.
+   *
+   * @param {AbortSignal} signal
+   * @param {number | null} after
+   */
+  async #poll(signal, after) {
+    const polling = /** @type {PollingOptions} */ (this.#polling);
+    const token = this.#session.token;
+    // The next attempt to connect fetches one.
+    if (token === null) throw new Error('no token');
+    try {
+      const polled = await readHistory({
+        url: polling.url,
+        userId: this.#userId,
+        token,
+        after,
+        // Called without `this`, which browsers insist on.
+        fetch: polling.fetch ?? ((input, init) => fetch(input, init)),
+        signal,
+      });
+      if (!signal.aborted) this.#run(this.#session.polled(polled, after));
+    } catch (error) {
+      if (error instanceof HistoryError && error.status === 401) this.#run(this.#session.tokenRefused(token));
+      throw error;
+    }
   }
 
   /** @param {HarkaraEvent} event */

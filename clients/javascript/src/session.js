@@ -51,6 +51,7 @@ import { Subscription } from './subscription.js';
  *   | {kind: 'event', event: HarkaraEvent}
  *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
  *   | {kind: 'keep', position: Position}
+ *   | {kind: 'catch_up', after: number}
  *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
  */
 
@@ -156,6 +157,8 @@ export class Session {
   /** Whether the server asked to be left alone for a while. */
   #patient = false;
   #resumed = false;
+  /** After which number the history is still to be read. @type {number | null} */
+  #unread = null;
   #openedAt = 0;
   #heardAt = 0;
   #probedAt = 0;
@@ -174,6 +177,11 @@ export class Session {
     this.position = options.position ?? null;
     this.#seen = new SeenIds(options.rememberedIds ?? 2_000);
     this.#failuresUntilTold = options.failuresUntilTold ?? 5;
+  }
+
+  /** The token of now; null where there is none. */
+  get token() {
+    return this.#token;
   }
 
   get isOpen() {
@@ -294,6 +302,20 @@ export class Session {
   }
 
   /**
+   * The REST interface did not take this token.
+   *
+   * @param {string} token
+   * @returns {Effect[]} None: the next attempt fetches another.
+   */
+  tokenRefused(token) {
+    if (this.#renewable && token === this.#token && this.state === 'waiting') {
+      this.#token = null;
+      this.#tokenReason = 'refused';
+    }
+    return [];
+  }
+
+  /**
    * The socket is open.
    *
    * @param {number} _now
@@ -338,7 +360,7 @@ export class Session {
       case 'heartbeat_ack':
         return this.#advanced(fields.seq);
       case 'subscription_updated':
-        return [told('subscription_updated', fields)];
+        return [told('subscription_updated', fields), ...this.#catchUp()];
       case 'error':
         return this.#error(fields, now);
       default:
@@ -406,18 +428,19 @@ export class Session {
   }
 
   /**
-   * The history over REST was read up to here, in place of a connection.
+   * The history over REST was read, in place of a connection.
    *
-   * @param {readonly HarkaraEvent[]} events Rising by `seq`.
-   * @param {number} seq Up to where.
+   * @param {import('./polling.js').Polled} polled
+   * @param {number | null} after From where; null where only its end was asked for.
    * @returns {Effect[]}
    */
-  polled(events, seq) {
+  polled({ events, seq, complete }, after) {
+    this.position ??= { epoch: null, seq };
     /** @type {Effect[]} */
     const effects = events.flatMap((event) => this.#event(event));
-    if (!this.position) {
-      this.position = { epoch: null, seq };
-      return effects;
+    if (!complete && after !== null) {
+      const { epoch } = this.position;
+      effects.unshift(told('gap', { before: { epoch, seq: after }, after: { epoch, seq: (events[0]?.seq ?? 1) - 1 } }));
     }
     return [...effects, ...this.#advanced(seq)];
   }
@@ -498,7 +521,12 @@ export class Session {
       told('connected', { ...fields, recovered }),
       { kind: 'settle', failure: null },
     ];
-    if (before && !recovered && !(before.epoch === null && before.seq === this.position.seq)) {
+    this.#unread = null;
+    if (before?.epoch === null) {
+      // A number of the history alone resumes nothing: what came since is to be read from the history too, once the
+      // subscription is in force and nothing can fall between the two.
+      this.#unread = before.seq;
+    } else if (before && !recovered) {
       effects.push(told('gap', { before, after: { ...this.position } }));
     }
     return effects;
@@ -624,6 +652,13 @@ export class Session {
       if (this.subscription.refused(types)) effects.push(...this.#flush(now));
     }
     return effects;
+  }
+
+  /** @returns {Effect[]} */
+  #catchUp() {
+    const after = this.#unread;
+    this.#unread = null;
+    return after === null ? [] : [{ kind: 'catch_up', after }];
   }
 
   /**

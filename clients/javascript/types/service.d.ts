@@ -28,6 +28,10 @@ export type ServiceOptions = {
      */
     WebSocket?: typeof WebSocket;
     /**
+     * Read the history over REST while no connection can be had. Needs a user id.
+     */
+    polling?: PollingOptions;
+    /**
      * After how many failures in a row `connection_failed` is told, 5 if absent. The
      * client goes on trying.
      */
@@ -44,6 +48,24 @@ export type ServiceOptions = {
      * For tests: a number from 0 to under 1.
      */
     random?: () => number;
+};
+export type PollingOptions = {
+    /**
+     * Where REST is: `https://server`, without a path.
+     */
+    url: string;
+    /**
+     * After how many failures in a row it begins, 3 if absent. It ends with a connection.
+     */
+    afterFailures?: number;
+    /**
+     * Between two readings, on average; 5,000 if absent.
+     */
+    intervalMs?: number;
+    /**
+     * The function to use, where another is wanted.
+     */
+    fetch?: typeof globalThis.fetch;
 };
 export type Status = {
     isConnected: boolean;
@@ -97,7 +119,8 @@ export declare class WebSocketService {
     unsubscribe(types: EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]): void;
     /**
      * Call a function for each event of a type, for each event (`*`), or when something happens: `connected`,
-     * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`.
+     * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`,
+     * `polling`.
      *
      * @template {EventType | '*' | (string & {})} Name
      * @param {Name} name

@@ -58,6 +58,9 @@ export type Effect = {
     kind: 'keep';
     position: Position;
 } | {
+    kind: 'catch_up';
+    after: number;
+} | {
     kind: 'settle';
     failure: ConnectionFailure | null;
 };
@@ -104,6 +107,7 @@ export type ConnectionFailure = {
  *   | {kind: 'event', event: HarkaraEvent}
  *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
  *   | {kind: 'keep', position: Position}
+ *   | {kind: 'catch_up', after: number}
  *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
  */
 /**
@@ -199,6 +203,8 @@ export declare class Session {
     attempts: number;
     /** @param {SessionOptions} options */
     constructor(options: SessionOptions);
+    /** The token of now; null where there is none. */
+    get token(): string | null;
     get isOpen(): boolean;
     /** How many messages wait to be sent. */
     get queuedMessages(): number;
@@ -249,6 +255,13 @@ export declare class Session {
      */
     tokenFailed(reason: string, now: number): Effect[];
     /**
+     * The REST interface did not take this token.
+     *
+     * @param {string} token
+     * @returns {Effect[]} None: the next attempt fetches another.
+     */
+    tokenRefused(token: string): Effect[];
+    /**
      * The socket is open.
      *
      * @param {number} _now
@@ -288,11 +301,11 @@ export declare class Session {
      */
     woke(now: number): Effect[];
     /**
-     * The history over REST was read up to here, in place of a connection.
+     * The history over REST was read, in place of a connection.
      *
-     * @param {readonly HarkaraEvent[]} events Rising by `seq`.
-     * @param {number} seq Up to where.
+     * @param {import('./polling.js').Polled} polled
+     * @param {number | null} after From where; null where only its end was asked for.
      * @returns {Effect[]}
      */
-    polled(events: readonly HarkaraEvent[], seq: number): Effect[];
+    polled({ events, seq, complete }: import('./polling.js').Polled, after: number | null): Effect[];
 }

@@ -25,6 +25,7 @@ export function makeService({ token = 'token_1', userId = 'user_123', random = (
     'gap',
     'error',
     'token_expiring',
+    'polling',
     'subscription_updated',
   ]) {
     service.on(name, (detail) => told.push([name, detail]));
