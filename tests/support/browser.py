@@ -25,6 +25,7 @@ from playwright.async_api import (
     WebError,
     WebSocket,
     async_playwright,
+    expect,
 )
 from playwright.async_api import Error as PlaywrightError
 
@@ -56,6 +57,7 @@ addEventListener("securitypolicyviolation", (event) => console.error(
 @asynccontextmanager
 async def running_chromium() -> AsyncIterator[Browser]:
     """This machine's Chromium, without a window."""
+    expect.set_options(timeout=_WAIT_MS)
     async with async_playwright() as playwright:
         # As root Chromium has no sandbox to give.
         browser = await playwright.chromium.launch(
