@@ -78,10 +78,12 @@ class Replicas:
 
     Args:
         callers: One of each.
+        seconds: How long a call may take, with all its repetitions.
     """
 
-    def __init__(self, callers: Sequence[Caller]) -> None:
+    def __init__(self, callers: Sequence[Caller], seconds: float = _SECONDS) -> None:
         self._callers = callers
+        self._seconds = seconds
 
     def call(self, method: Callable[[grpc.Channel], Callable[..., Answer]], request: Any) -> Answer:
         """One call, repeated elsewhere and again while that may help: for what may be done twice unharmed.
@@ -94,7 +96,7 @@ class Replicas:
             MisuseError: A server says that the request is at fault.
             CliError: The call failed otherwise, or none answered in time.
         """
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + self._seconds
         alone = len(self._callers) == 1
         pause = 0.1
         for number, caller in enumerate(itertools.cycle(self._callers), 1):
@@ -135,7 +137,10 @@ def connected(target: str, server: str, token: str) -> Iterator[Caller]:
 
 
 @contextmanager
-def connected_to_all(targets: Sequence[str], server: str, token: str) -> Iterator[Replicas]:
-    """A caller of the replicas of a server; the channels are closed at the end."""
+def connected_to_all(
+    targets: Sequence[str], server: str, token: str, *, seconds: float = _SECONDS
+) -> Iterator[Replicas]:
+    """A caller of the replicas of a server, of whom each call takes at most so long; closed at the end."""
     with ExitStack() as stack:
-        yield Replicas([stack.enter_context(connected(target, server, token)) for target in targets])
+        callers = [stack.enter_context(connected(target, server, token)) for target in targets]
+        yield Replicas(callers, seconds)

@@ -28,6 +28,7 @@ _FIELDS = frozenset({*_TEXT_FIELDS, "event_level", "timestamp", "ttl", "storage"
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # google.rpc.Code, by number.
 _CODES = {3: "INVALID_ARGUMENT", 6: "ALREADY_EXISTS", 7: "PERMISSION_DENIED", 12: "UNIMPLEMENTED"}
+"""After these an event is certainly not stored, and never will be."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ class Outcome:
         seq: Its number in its user's stream; 0 where it failed, and where it was not to be stored.
         duplicate: Whether it was stored before.
         error: Why it was not stored; None where it was.
+        may_retry: Whether it may be stored when it is emitted again, with the same id.
     """
 
     event_id: str
     seq: int
     duplicate: bool
     error: str | None = None
+    may_retry: bool = False
 
     def to_json(self) -> str:
         """One line."""
@@ -167,8 +170,10 @@ class Emitter:
             lambda channel: pb_grpc.EmitServiceStub(channel).EmitBatch, pb.EmitBatchRequest(events=events)
         )
         for result, is_new in zip(answer.results, are_new, strict=True):
-            error = _error_of(result) if result.HasField("error") else None
-            yield Outcome(result.event_id, result.seq, result.duplicate and not is_new, error)
+            failed = result.HasField("error")
+            error = _error_of(result) if failed else None
+            may_retry = failed and result.error.code not in _CODES
+            yield Outcome(result.event_id, result.seq, result.duplicate and not is_new, error, may_retry)
 
 
 def _mint_id(event: event_pb2.EventDraft) -> bool:
