@@ -4,7 +4,7 @@
 
 /** There is no connection. */
 export class ConnectionError extends Error {
-  /** @param {import('./session.js').ConnectionFailure} failure */
+  /** @param {import('./effects.js').ConnectionFailure} failure */
   constructor(failure) {
     super(`${failure.reason || 'connection lost'} (${failure.code})`);
     this.name = 'ConnectionError';

@@ -10,7 +10,7 @@ export { WebSocketService } from './service.js';
 /** @typedef {import('../types/events.js').EventType} EventType */
 /** @typedef {import('../types/events.js').EventLevel} EventLevel */
 /** @typedef {import('../types/events.js').EventDataByType} EventDataByType */
-/** @typedef {import('./service.js').ServiceOptions} ServiceOptions */
-/** @typedef {import('./service.js').Status} Status */
-/** @typedef {import('./session.js').Position} Position */
+/** @typedef {import('./options.js').ServiceOptions} ServiceOptions */
+/** @typedef {import('./options.js').Status} Status */
+/** @typedef {import('./effects.js').Position} Position */
 /** @typedef {import('./tokens.js').TokenProvider} TokenProvider */

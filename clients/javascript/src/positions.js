@@ -4,7 +4,7 @@
  * Storage may be full, forbidden or broken: then the client goes on from memory, as it does without storage.
  */
 
-/** @typedef {import('./session.js').Position} Position */
+/** @typedef {import('./effects.js').Position} Position */
 
 /**
  * What `localStorage` and `sessionStorage` are.

@@ -34,15 +34,15 @@ const CHANGES = /** @type {const} */ ([
  * @template {EventType | '*' | (string & {})} Name
  * @param {WebSocketService} service
  * @param {readonly Name[]} types Compared by what it holds: a new array of the same is no change.
- * @param {(event: import('./service.js').DetailOf<Name>) => unknown} [onEvent] Called for each; always the newest one
+ * @param {(event: import('./options.js').DetailOf<Name>) => unknown} [onEvent] Called for each; always the newest one
  *   that was given.
- * @returns {import('./service.js').Status & {lastEvent: import('./service.js').DetailOf<Name> | null}} The service's
+ * @returns {import('./options.js').Status & {lastEvent: import('./options.js').DetailOf<Name> | null}} The service's
  *   status, and the last event of these types that came since the component is there.
  */
 export function useHarkara(service, types, onEvent) {
   const [status, setStatus] = useState(() => service.getStatus());
   const [lastEvent, setLastEvent] = useState(
-    /** @type {import('./service.js').DetailOf<Name> | null} */ (null),
+    /** @type {import('./options.js').DetailOf<Name> | null} */ (null),
   );
   const newestHandler = useRef(onEvent);
   useEffect(() => {

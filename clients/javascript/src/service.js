@@ -12,48 +12,17 @@ import { Handlers } from './handlers.js';
 import { HistoryError, readHistory } from './polling.js';
 import { Positions } from './positions.js';
 import { Session } from './session.js';
+import { TabGroup, tabPlatform } from './tabs.js';
 import { fetchToken } from './tokens.js';
 import { websocketUrl } from './url.js';
 import { watchWakeups } from './wakeups.js';
 
-/** @typedef {import('./session.js').Effect} Effect */
+/** @typedef {import('./effects.js').Effect} Effect */
+/** @typedef {import('./options.js').ServiceOptions} ServiceOptions */
+/** @typedef {import('./options.js').PollingOptions} PollingOptions */
+/** @typedef {import('./options.js').Status} Status */
 /** @typedef {import('../types/events.js').EventType} EventType */
 /** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
-
-/**
- * What else may be said. All of it is optional.
- *
- * @typedef {object} ServiceOptions
- * @property {string} [userRole] The role that the token must have.
- * @property {string} [deviceId] A name of this device, 1 to 64 characters of `A-Za-z0-9_-`: the server then remembers
- *   how far it got, for when this client does not.
- * @property {import('./positions.js').KeyValueStorage} [storage] Where to keep how far this client got, such as
- *   `localStorage`, so that it goes on there when the page is loaded again. Needs a user id. Kept in memory only
- *   without it.
- * @property {typeof WebSocket} [WebSocket] The class to use, where there is none or another is wanted.
- * @property {PollingOptions} [polling] Read the history over REST while no connection can be had. Needs a user id.
- * @property {number} [failuresUntilTold] After how many failures in a row `connection_failed` is told, 5 if absent. The
- *   client goes on trying.
- * @property {number} [rememberedIds] How many ids of events to remember, to skip what comes twice; 2,000 if absent.
- * @property {import('./clock.js').Clock} [clock] For tests.
- * @property {() => number} [random] For tests: a number from 0 to under 1.
- */
-
-/**
- * @typedef {object} PollingOptions
- * @property {string} url Where REST is: `https://server`, without a path.
- * @property {number} [afterFailures] After how many failures in a row it begins, 3 if absent. It ends with a connection.
- * @property {number} [intervalMs] Between two readings, on average; 5,000 if absent.
- * @property {typeof globalThis.fetch} [fetch] The function to use, where another is wanted.
- */
-
-/**
- * @typedef {object} Status
- * @property {boolean} isConnected
- * @property {string[]} subscriptions What was asked for, in that order, whether or not the server knows by now.
- * @property {number} queuedMessages How many messages wait for a connection.
- * @property {number} reconnectAttempts How many attempts there were since the last connection.
- */
 
 /** What is told beside events. A deployment's own type of such a name is told to `*` only. */
 const RESERVED = new Set([
@@ -92,6 +61,10 @@ export class WebSocketService {
   /** @type {Fallback | null} */
   #fallback = null;
   #userId;
+  /** @type {TabGroup | null} */
+  #tabs = null;
+  /** What the tab that has the connection last said of it. */
+  #leader = { isConnected: false, attempts: 0 };
   /** @type {Effect[]} */
   #effects = [];
   #isRunning = false;
@@ -113,6 +86,7 @@ export class WebSocketService {
     if (typeof Socket !== 'function') throw new TypeError('no WebSocket here: give one by options.WebSocket');
     if (options.storage && !userId) throw new TypeError('storage needs a user id');
     if (options.polling && !userId) throw new TypeError('polling needs a user id');
+    if (options.shareTabs && !userId) throw new TypeError('sharing tabs needs a user id');
     this.#WebSocket = Socket;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#userId = userId ?? '';
@@ -139,6 +113,21 @@ export class WebSocketService {
       rememberedIds: options.rememberedIds,
       failuresUntilTold: options.failuresUntilTold,
     });
+    const platform = options.shareTabs ? (options.tabPlatform ?? tabPlatform()) : null;
+    if (platform) {
+      this.#tabs = new TabGroup({
+        name: `harkara:${this.#url}:${userId}`,
+        id: crypto.randomUUID(),
+        platform,
+        lead: () => this.#lead(),
+        hear: (message) => this.#hear(message),
+      });
+    }
+  }
+
+  /** Whether another tab has the connection. */
+  get #follows() {
+    return this.#tabs !== null && this.#tabs.isMember && !this.#tabs.isLeader;
   }
 
   /**
@@ -148,7 +137,7 @@ export class WebSocketService {
    *   have this client, after `failuresUntilTold` failures (while trying goes on), and by `disconnect`.
    */
   connect() {
-    if (this.#session.isOpen) return Promise.resolve();
+    if (this.getStatus().isConnected) return Promise.resolve();
     if (!this.#connecting) {
       /** @type {() => void} */
       let resolve = () => {};
@@ -169,7 +158,8 @@ export class WebSocketService {
       { window: globalThis.window, document: globalThis.document },
       () => this.#run(this.#session.woke(this.#clock.now())),
     );
-    this.#run(this.#session.connect(this.#clock.now()));
+    if (this.#tabs) this.#tabs.join(this.#session.subscription.wanted);
+    else this.#run(this.#session.connect(this.#clock.now()));
     return promise;
   }
 
@@ -178,7 +168,15 @@ export class WebSocketService {
     this.#asked += 1;
     this.#endWatch?.();
     this.#endWatch = null;
+    const hadAnothers = this.#follows && this.#leader.isConnected;
+    const failure = { code: 1000, reason: 'disconnected', attempts: 0, final: true };
     this.#run(this.#session.disconnect());
+    this.#tabs?.leave();
+    this.#leader = { isConnected: false, attempts: 0 };
+    this.#settle(failure);
+    if (hadAnothers) {
+      this.#handlers.tell('disconnected', { code: 1000, reason: 'disconnected', willReconnect: false });
+    }
   }
 
   /**
@@ -189,6 +187,7 @@ export class WebSocketService {
    */
   subscribe(types) {
     this.#run(this.#session.subscribe(listOf(types), this.#clock.now()));
+    this.#tellTypes();
   }
 
   /**
@@ -198,6 +197,7 @@ export class WebSocketService {
    */
   unsubscribe(types) {
     this.#run(this.#session.unsubscribe(listOf(types), this.#clock.now()));
+    this.#tellTypes();
   }
 
   /**
@@ -207,7 +207,7 @@ export class WebSocketService {
    *
    * @template {EventType | '*' | (string & {})} Name
    * @param {Name} name
-   * @param {(detail: DetailOf<Name>) => unknown} handler
+   * @param {(detail: import('./options.js').DetailOf<Name>) => unknown} handler
    * @returns {this}
    */
   on(name, handler) {
@@ -229,10 +229,22 @@ export class WebSocketService {
 
   /** @returns {Status} */
   getStatus() {
+    const subscriptions = this.#session.subscription.wanted;
+    const queuedMessages = this.#session.queuedMessages;
+    if (this.#follows) {
+      const { isConnected, attempts } = this.#leader;
+      // What another tab is to tell the server is told to it at once.
+      return {
+        isConnected,
+        subscriptions,
+        queuedMessages: isConnected ? 0 : queuedMessages,
+        reconnectAttempts: attempts,
+      };
+    }
     return {
       isConnected: this.#session.isOpen,
-      subscriptions: this.#session.subscription.wanted,
-      queuedMessages: this.#session.queuedMessages,
+      subscriptions,
+      queuedMessages,
       reconnectAttempts: this.#session.attempts,
     };
   }
@@ -259,6 +271,8 @@ export class WebSocketService {
     for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) this.#do(effect);
     this.#isRunning = false;
     this.#pollOrNot();
+    // Another tab may have a token that is taken: let it try.
+    if (this.#session.state === 'stopped' && this.#tabs?.isLeader) this.#tabs.leave();
   }
 
   /** @param {Effect} effect */
@@ -278,18 +292,19 @@ export class WebSocketService {
         for (const timer of this.#timers.values()) this.#clock.clearTimeout(timer);
         return this.#timers.clear();
       case 'event':
-        return this.#tellEvent(effect.event);
+        if (this.#tabs?.isLeader) this.#tabs.post({ kind: 'event', event: effect.event });
+        return effect.isWanted ? this.#tellEvent(effect.event) : undefined;
       case 'tell':
-        return this.#handlers.tell(effect.name, effect.detail);
+        return this.#tell(effect.name, effect.detail);
       case 'catch_up':
         return void this.#poll(new AbortController().signal, effect.after).catch(() =>
-          this.#handlers.tell('gap', {
+          this.#tell('gap', {
             before: { epoch: null, seq: effect.after },
             after: { ...this.#session.position },
           }),
         );
       case 'keep':
-        return this.#positions.save(effect.position);
+        return this.#follows ? undefined : this.#positions.save(effect.position);
       case 'settle':
         return this.#settle(effect.failure);
     }
@@ -325,7 +340,7 @@ export class WebSocketService {
   }
 
   /**
-   * @param {import('./session.js').TimerName} name
+   * @param {import('./effects.js').TimerName} name
    * @param {number} ms
    */
   #setTimer(name, ms) {
@@ -337,7 +352,7 @@ export class WebSocketService {
     this.#timers.set(name, timer);
   }
 
-  /** @param {import('./session.js').TokenReason} reason */
+  /** @param {import('./effects.js').TokenReason} reason */
   #fetchToken(reason) {
     const asked = ++this.#asked;
     const provider = /** @type {import('./tokens.js').TokenProvider} */ (this.#provider);
@@ -359,7 +374,7 @@ export class WebSocketService {
     if (!this.#fallback || this.#fallback.isRunning === wanted) return;
     if (wanted) this.#fallback.start();
     else this.#fallback.stop();
-    this.#handlers.tell('polling', { active: wanted });
+    this.#tell('polling', { active: wanted });
   }
 
   /**
@@ -390,13 +405,85 @@ export class WebSocketService {
     }
   }
 
+  /**
+   * @param {string} name
+   * @param {Record<string, unknown>} detail
+   */
+  #tell(name, detail) {
+    this.#tellStatus();
+    // That it tries no more is this tab's own affair: the next one will try.
+    if (this.#tabs?.isLeader && !detail.final) {
+      const shared = name === 'disconnected' ? { ...detail, willReconnect: true } : detail;
+      this.#tabs.post({ kind: 'told', name, detail: shared });
+    }
+    this.#handlers.tell(name, detail);
+  }
+
+  // Tabs.
+
+  /** This tab is to have the connection. */
+  #lead() {
+    const now = this.#clock.now();
+    this.#run(this.#session.shareWith(this.#tabs?.othersTypes ?? [], now));
+    this.#run(this.#session.connect(now));
+  }
+
+  /** Tell the other tabs what is wanted here. */
+  #tellTypes() {
+    this.#tabs?.post({ kind: 'types', types: this.#session.subscription.wanted });
+  }
+
+  /** Tell the other tabs how the connection stands, if it is here. */
+  #tellStatus() {
+    if (!this.#tabs?.isLeader) return;
+    const { isOpen: isConnected, attempts, position } = this.#session;
+    this.#tabs.post({ kind: 'status', isConnected, attempts, position });
+  }
+
+  /** @param {import('./tabs.js').TabMessage} message */
+  #hear(message) {
+    switch (message.kind) {
+      case 'who':
+        this.#tellStatus();
+        return this.#tellTypes();
+      case 'types':
+      case 'bye':
+        return this.#run(this.#session.shareWith(this.#tabs?.othersTypes ?? [], this.#clock.now()));
+    }
+    // A leader that was frozen may speak after another has taken its place.
+    if (!this.#follows) return;
+    switch (message.kind) {
+      case 'event':
+        return this.#run(this.#session.relayed(message.event));
+      case 'status':
+        this.#leader = { isConnected: message.isConnected, attempts: message.attempts };
+        this.#session.standAt(message.position);
+        return message.isConnected ? this.#settle(null) : undefined;
+      case 'told':
+        if (message.name === 'connection_failed') {
+          this.#settle(/** @type {import('./effects.js').ConnectionFailure} */ (message.detail));
+        }
+        if (message.name === 'error') this.#dropRefused(message.detail);
+        return this.#handlers.tell(message.name, message.detail);
+    }
+  }
+
+  /**
+   * Want no more what the server refused to the tab that has the connection.
+   *
+   * @param {any} error
+   */
+  #dropRefused({ events }) {
+    if (Array.isArray(events) && this.#session.subscription.remove(events.map(String))) this.#tellTypes();
+  }
+
   /** @param {HarkaraEvent} event */
   #tellEvent(event) {
     if (!RESERVED.has(event.type)) this.#handlers.tell(event.type, event);
     this.#handlers.tell('*', event);
   }
 
-  /** @param {import('./session.js').ConnectionFailure | null} failure */
+  /** @param {import('./effects.js').ConnectionFailure | null} failure */
   #settle(failure) {
     const connecting = this.#connecting;
     this.#connecting = null;
@@ -410,15 +497,6 @@ export class WebSocketService {
     console.error('harkara: a handler failed', error);
   }
 }
-
-/**
- * What a handler of a name is called with.
- *
- * @template {string} Name
- * @typedef {Name extends EventType
- *   ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]>
- *   : Name extends '*' ? HarkaraEvent : any} DetailOf
- */
 
 /**
  * @param {string | readonly string[]} types

@@ -5,12 +5,7 @@
  * be done in that order. Sockets, timers, tokens and handlers are those of whoever holds the session (`service.js`), so
  * every conversation can be told by a test, and in another language's test too.
  *
- *     idle ──connect──▶ fetching ──token──▶ connecting ──opened──▶ authenticating ──authenticated──▶ open
- *                         ▲                      │                      │                            │
- *                         └──────due────── waiting ◀───────────────────lost──────────────────────────┘
- *
- * `stopped` is where a session ends that the server will not have; only `connect` leads out of it. What a close code
- * means is the catalogue's (`close_codes.js`).
+ * Which states there are, and what leads from one to another, is a table (`states.js`).
  *
  * A position, {epoch, seq}, says how far this client got in its user's stream. It goes with `resume` whenever there is
  * one; so a reconnect has neither a hole nor a repeat, or is told that there is a hole (`gap`).
@@ -20,65 +15,20 @@
 
 import { backoff, SPREAD_MS } from './backoff.js';
 import { CLOSE_ACTIONS } from './close_codes.js';
+import { told } from './effects.js';
 import { SeenIds } from './seen.js';
+import { after } from './states.js';
 import { Subscription } from './subscription.js';
 
-/** @typedef {'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped'} State */
-/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
+/** @typedef {import('./states.js').State} State */
+/** @typedef {import('./states.js').Move} Move */
+/** @typedef {import('./effects.js').Effect} Effect */
+/** @typedef {import('./effects.js').Position} Position */
+/** @typedef {import('./effects.js').ConnectionFailure} ConnectionFailure */
+/** @typedef {import('./effects.js').TimerName} TimerName */
+/** @typedef {import('./effects.js').TokenReason} TokenReason */
 /** @typedef {import('./close_codes.js').CloseAction} CloseAction */
 /** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
-
-/**
- * How far a client got.
- *
- * @typedef {object} Position
- * @property {string | null} epoch Names one life of the log; null where only the history over REST was read.
- * @property {number} seq
- */
-
-/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush'} TimerName */
-/** @typedef {'first' | 'expiring' | 'refused'} TokenReason */
-
-/**
- * Something to be done.
- *
- * @typedef {{kind: 'fetch_token', reason: TokenReason}
- *   | {kind: 'open'}
- *   | {kind: 'send', message: Record<string, unknown>}
- *   | {kind: 'close'}
- *   | {kind: 'set_timer', name: TimerName, ms: number}
- *   | {kind: 'clear_timers'}
- *   | {kind: 'event', event: HarkaraEvent}
- *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
- *   | {kind: 'keep', position: Position}
- *   | {kind: 'catch_up', after: number}
- *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
- */
-
-/**
- * Why there is no connection.
- *
- * @typedef {object} ConnectionFailure
- * @property {number} code The close code; 1006 where the connection broke without one.
- * @property {string} reason The code of the error that the server told, or a few words of this client's.
- * @property {number} attempts How many failed one after the other.
- * @property {boolean} final Whether this client tries no more by itself.
- */
-
-/**
- * The moves of a session. What does not stand here cannot happen, and throws.
- *
- * @type {Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>}
- */
-export const MOVES = Object.freeze({
-  idle: { connect: 'fetching', disconnect: 'idle' },
-  fetching: { token: 'connecting', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
-  connecting: { opened: 'authenticating', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
-  authenticating: { authenticated: 'open', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
-  open: { lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
-  waiting: { due: 'fetching', disconnect: 'idle' },
-  stopped: { connect: 'fetching', disconnect: 'idle' },
-});
 
 /** A connection of which nothing is heard for so long is dead. */
 export const SILENCE_MS = 75_000;
@@ -103,19 +53,6 @@ export const MAX_TOKEN_REFUSALS = 3;
 
 /** What `setTimeout` can wait for; more would be now. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-
-export class IllegalMoveError extends Error {
-  /**
-   * @param {State} state
-   * @param {Move} move
-   */
-  constructor(state, move) {
-    super(`no ${move} in state ${state}`);
-    this.name = 'IllegalMoveError';
-    this.state = state;
-    this.move = move;
-  }
-}
 
 /**
  * @typedef {object} SessionOptions
@@ -266,6 +203,39 @@ export class Session {
     return this.#flush(now);
   }
 
+  /**
+   * Have the server know what others want who share this connection.
+   *
+   * @param {Iterable<string>} types
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  shareWith(types, now) {
+    this.subscription.shareWith(types);
+    return this.#flush(now);
+  }
+
+  /**
+   * Another's connection, which this session shares, brought an event.
+   *
+   * @param {HarkaraEvent} event
+   * @returns {Effect[]}
+   */
+  relayed(event) {
+    return this.#event(event);
+  }
+
+  /**
+   * Another's connection, which this session shares, stands there: from there this one would go on.
+   *
+   * @param {Position | null} position
+   */
+  standAt(position) {
+    if (position && (this.position?.epoch !== position.epoch || this.position.seq < position.seq)) {
+      this.position = { ...position };
+    }
+  }
+
   // What the world brings.
 
   /**
@@ -325,19 +295,19 @@ export class Session {
     this.#move('opened');
     this.#lastError = '';
     const { userId, userRole, deviceId } = this.#options;
-    const wanted = this.subscription.wanted;
+    const asked = this.subscription.asked;
     /** @type {Record<string, unknown>} */
     const auth = { type: 'auth', token: this.#token };
     if (userId) auth.user_id = userId;
     if (userRole) auth.user_role = userRole;
     if (deviceId) auth.device_id = deviceId;
     if (this.position?.epoch) {
-      auth.resume = { epoch: this.position.epoch, seq: this.position.seq, events: wanted };
+      auth.resume = { epoch: this.position.epoch, seq: this.position.seq, events: asked };
     } else if (deviceId) {
-      auth.resume = { events: wanted };
+      auth.resume = { events: asked };
     }
     this.#resumed = auth.resume !== undefined;
-    this.subscription.startFrom(this.#resumed ? wanted : []);
+    this.subscription.startFrom(this.#resumed ? asked : []);
     return [{ kind: 'send', message: auth }];
   }
 
@@ -449,9 +419,7 @@ export class Session {
 
   /** @param {Move} move */
   #move(move) {
-    const next = MOVES[this.state][move];
-    if (!next) throw new IllegalMoveError(this.state, move);
-    this.state = next;
+    this.state = after(this.state, move);
   }
 
   /**
@@ -620,10 +588,12 @@ export class Session {
     /** @type {Effect[]} */
     const effects = [];
     const isNew = typeof fields.event_id !== 'string' || this.#seen.add(fields.event_id);
-    // One may be on its way when its type is wanted no more.
-    if (isNew && this.subscription.has(fields.event_type)) {
-      const event = { ...fields, type: fields.event_type, level: fields.event_level };
-      effects.push({ kind: 'event', event: /** @type {HarkaraEvent} */ (/** @type {unknown} */ (event)) });
+    if (isNew) {
+      const named = { ...fields, type: fields.event_type, level: fields.event_level };
+      const event = /** @type {HarkaraEvent} */ (/** @type {unknown} */ (named));
+      // One that is not wanted is wanted by another who shares the connection; or it was on its way when its type was
+      // wanted no more.
+      effects.push({ kind: 'event', event, isWanted: this.subscription.has(event.type) });
     }
     // Kept after it was dealt with: whoever crashes in between sees it twice, and does not lose it.
     return [...effects, ...this.#advanced(fields.seq)];
@@ -724,15 +694,6 @@ export class Session {
     if (this.#renewable) return this.#fetching ? [] : [this.#fetch('expiring')];
     return [told('token_expiring', { expires_at: new Date(now + left).toISOString() })];
   }
-}
-
-/**
- * @param {string} name
- * @param {Record<string, unknown>} detail
- * @returns {Effect}
- */
-function told(name, detail) {
-  return { kind: 'tell', name, detail };
 }
 
 /**

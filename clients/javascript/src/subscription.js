@@ -20,11 +20,27 @@ export class Subscription {
   /** @type {Set<string>} */
   #wanted = new Set();
   /** @type {Set<string>} */
+  #others = new Set();
+  /** @type {Set<string>} */
   #told = new Set();
 
-  /** What is wanted, in the order first asked for. */
+  /** What is wanted here, in the order first asked for. */
   get wanted() {
     return [...this.#wanted];
+  }
+
+  /** What the server is to know: what is wanted here, and then by others who share the connection. */
+  get asked() {
+    return [...new Set([...this.#wanted, ...this.#others])].slice(0, MAX_SUBSCRIPTIONS);
+  }
+
+  /**
+   * Take that others who share the connection want these, and no more.
+   *
+   * @param {Iterable<string>} types
+   */
+  shareWith(types) {
+    this.#others = new Set(types);
   }
 
   /**
@@ -61,14 +77,15 @@ export class Subscription {
    * @returns {boolean} Whether any of them was wanted.
    */
   refused(types) {
-    const changed = this.remove(types);
+    let changed = this.remove(types);
+    for (const type of types) changed = this.#others.delete(type) || changed;
     // Which message it was is not said. To subscribe to what is subscribed already is no error.
-    if (changed) for (const type of [...this.#wanted, ...types]) this.#told.delete(type);
+    if (changed) for (const type of [...this.asked, ...types]) this.#told.delete(type);
     return changed;
   }
 
   /**
-   * Say whether events of a type are wanted.
+   * Say whether events of a type are wanted here.
    *
    * @param {string} type
    */
@@ -91,8 +108,9 @@ export class Subscription {
    * @returns {SubscriptionMessage[]}
    */
   waiting() {
-    const added = this.wanted.filter((type) => !this.#told.has(type));
-    const removed = [...this.#told].filter((type) => !this.#wanted.has(type));
+    const asked = this.asked;
+    const added = asked.filter((type) => !this.#told.has(type));
+    const removed = [...this.#told].filter((type) => !asked.includes(type));
     /** @type {SubscriptionMessage[]} */
     const messages = [];
     // What goes, goes first: the two together may be more than a connection may have.
@@ -108,7 +126,7 @@ export class Subscription {
    */
   tell() {
     const messages = this.waiting();
-    this.#told = new Set(this.#wanted);
+    this.#told = new Set(this.asked);
     return messages;
   }
 }

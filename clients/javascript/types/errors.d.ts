@@ -11,6 +11,6 @@ export declare class ConnectionError extends Error {
     attempts: number;
     /** Whether the client tries no more by itself. */
     final: boolean;
-    /** @param {import('./session.js').ConnectionFailure} failure */
-    constructor(failure: import('./session.js').ConnectionFailure);
+    /** @param {import('./effects.js').ConnectionFailure} failure */
+    constructor(failure: import('./effects.js').ConnectionFailure);
 }

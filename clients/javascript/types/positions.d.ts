@@ -3,12 +3,12 @@
  *
  * Storage may be full, forbidden or broken: then the client goes on from memory, as it does without storage.
  */
-export type Position = import('./session.js').Position;
+export type Position = import('./effects.js').Position;
 export type KeyValueStorage = {
     getItem: (key: string) => string | null;
     setItem: (key: string, value: string) => void;
 };
-/** @typedef {import('./session.js').Position} Position */
+/** @typedef {import('./effects.js').Position} Position */
 /**
  * What `localStorage` and `sessionStorage` are.
  *

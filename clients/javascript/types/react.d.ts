@@ -14,11 +14,11 @@ export type EventType = import('../types/events.js').EventType;
  * @template {EventType | '*' | (string & {})} Name
  * @param {WebSocketService} service
  * @param {readonly Name[]} types Compared by what it holds: a new array of the same is no change.
- * @param {(event: import('./service.js').DetailOf<Name>) => unknown} [onEvent] Called for each; always the newest one
+ * @param {(event: import('./options.js').DetailOf<Name>) => unknown} [onEvent] Called for each; always the newest one
  *   that was given.
- * @returns {import('./service.js').Status & {lastEvent: import('./service.js').DetailOf<Name> | null}} The service's
+ * @returns {import('./options.js').Status & {lastEvent: import('./options.js').DetailOf<Name> | null}} The service's
  *   status, and the last event of these types that came since the component is there.
  */
-export declare function useHarkara<Name extends EventType | '*' | (string & {})>(service: WebSocketService, types: readonly Name[], onEvent?: (event: import('./service.js').DetailOf<Name>) => unknown): import('./service.js').Status & {
-    lastEvent: import('./service.js').DetailOf<Name> | null;
+export declare function useHarkara<Name extends EventType | '*' | (string & {})>(service: WebSocketService, types: readonly Name[], onEvent?: (event: import('./options.js').DetailOf<Name>) => unknown): import('./options.js').Status & {
+    lastEvent: import('./options.js').DetailOf<Name> | null;
 };

@@ -4,84 +4,12 @@
  * It gives a `Session` a socket, timers, tokens and handlers, and decides nothing: what to do is the session's list of
  * effects (`session.js`).
  */
-export type Effect = import('./session.js').Effect;
+export type Effect = import('./effects.js').Effect;
+export type ServiceOptions = import('./options.js').ServiceOptions;
+export type PollingOptions = import('./options.js').PollingOptions;
+export type Status = import('./options.js').Status;
 export type EventType = import('../types/events.js').EventType;
 export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
-export type ServiceOptions = {
-    /**
-     * The role that the token must have.
-     */
-    userRole?: string;
-    /**
-     * A name of this device, 1 to 64 characters of `A-Za-z0-9_-`: the server then remembers
-     * how far it got, for when this client does not.
-     */
-    deviceId?: string;
-    /**
-     * Where to keep how far this client got, such as
-     * `localStorage`, so that it goes on there when the page is loaded again. Needs a user id. Kept in memory only
-     * without it.
-     */
-    storage?: import('./positions.js').KeyValueStorage;
-    /**
-     * The class to use, where there is none or another is wanted.
-     */
-    WebSocket?: typeof WebSocket;
-    /**
-     * Read the history over REST while no connection can be had. Needs a user id.
-     */
-    polling?: PollingOptions;
-    /**
-     * After how many failures in a row `connection_failed` is told, 5 if absent. The
-     * client goes on trying.
-     */
-    failuresUntilTold?: number;
-    /**
-     * How many ids of events to remember, to skip what comes twice; 2,000 if absent.
-     */
-    rememberedIds?: number;
-    /**
-     * For tests.
-     */
-    clock?: import('./clock.js').Clock;
-    /**
-     * For tests: a number from 0 to under 1.
-     */
-    random?: () => number;
-};
-export type PollingOptions = {
-    /**
-     * Where REST is: `https://server`, without a path.
-     */
-    url: string;
-    /**
-     * After how many failures in a row it begins, 3 if absent. It ends with a connection.
-     */
-    afterFailures?: number;
-    /**
-     * Between two readings, on average; 5,000 if absent.
-     */
-    intervalMs?: number;
-    /**
-     * The function to use, where another is wanted.
-     */
-    fetch?: typeof globalThis.fetch;
-};
-export type Status = {
-    isConnected: boolean;
-    /**
-     * What was asked for, in that order, whether or not the server knows by now.
-     */
-    subscriptions: string[];
-    /**
-     * How many messages wait for a connection.
-     */
-    queuedMessages: number;
-    /**
-     * How many attempts there were since the last connection.
-     */
-    reconnectAttempts: number;
-};
 /** Receives a user's events. */
 export declare class WebSocketService {
     #private;
@@ -124,10 +52,10 @@ export declare class WebSocketService {
      *
      * @template {EventType | '*' | (string & {})} Name
      * @param {Name} name
-     * @param {(detail: DetailOf<Name>) => unknown} handler
+     * @param {(detail: import('./options.js').DetailOf<Name>) => unknown} handler
      * @returns {this}
      */
-    on<Name extends EventType | '*' | (string & {})>(name: Name, handler: (detail: DetailOf<Name>) => unknown): this;
+    on<Name extends EventType | '*' | (string & {})>(name: Name, handler: (detail: import('./options.js').DetailOf<Name>) => unknown): this;
     /**
      * Undo `on`.
      *
@@ -145,4 +73,3 @@ export declare class WebSocketService {
      */
     setToken(token: string): void;
 }
-export type DetailOf<Name extends string> = Name extends EventType ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]> : Name extends '*' ? HarkaraEvent : any;

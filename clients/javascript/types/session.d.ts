@@ -5,12 +5,7 @@
  * be done in that order. Sockets, timers, tokens and handlers are those of whoever holds the session (`service.js`), so
  * every conversation can be told by a test, and in another language's test too.
  *
- *     idle ──connect──▶ fetching ──token──▶ connecting ──opened──▶ authenticating ──authenticated──▶ open
- *                         ▲                      │                      │                            │
- *                         └──────due────── waiting ◀───────────────────lost──────────────────────────┘
- *
- * `stopped` is where a session ends that the server will not have; only `connect` leads out of it. What a close code
- * means is the catalogue's (`close_codes.js`).
+ * Which states there are, and what leads from one to another, is a table (`states.js`).
  *
  * A position, {epoch, seq}, says how far this client got in its user's stream. It goes with `resume` whenever there is
  * one; so a reconnect has neither a hole nor a repeat, or is told that there is a hole (`gap`).
@@ -18,113 +13,24 @@
  * What does not belong here: sockets, timers, storage, the REST fallback.
  */
 import { Subscription } from './subscription.js';
-export type State = 'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped';
-export type Move = 'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect';
+export type State = import('./states.js').State;
+export type Move = import('./states.js').Move;
+export type Effect = import('./effects.js').Effect;
+export type Position = import('./effects.js').Position;
+export type ConnectionFailure = import('./effects.js').ConnectionFailure;
+export type TimerName = import('./effects.js').TimerName;
+export type TokenReason = import('./effects.js').TokenReason;
 export type CloseAction = import('./close_codes.js').CloseAction;
 export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
-export type Position = {
-    /**
-     * Names one life of the log; null where only the history over REST was read.
-     */
-    epoch: string | null;
-    seq: number;
-};
-export type TimerName = 'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush';
-export type TokenReason = 'first' | 'expiring' | 'refused';
-export type Effect = {
-    kind: 'fetch_token';
-    reason: TokenReason;
-} | {
-    kind: 'open';
-} | {
-    kind: 'send';
-    message: Record<string, unknown>;
-} | {
-    kind: 'close';
-} | {
-    kind: 'set_timer';
-    name: TimerName;
-    ms: number;
-} | {
-    kind: 'clear_timers';
-} | {
-    kind: 'event';
-    event: HarkaraEvent;
-} | {
-    kind: 'tell';
-    name: string;
-    detail: Record<string, unknown>;
-} | {
-    kind: 'keep';
-    position: Position;
-} | {
-    kind: 'catch_up';
-    after: number;
-} | {
-    kind: 'settle';
-    failure: ConnectionFailure | null;
-};
-export type ConnectionFailure = {
-    /**
-     * The close code; 1006 where the connection broke without one.
-     */
-    code: number;
-    /**
-     * The code of the error that the server told, or a few words of this client's.
-     */
-    reason: string;
-    /**
-     * How many failed one after the other.
-     */
-    attempts: number;
-    /**
-     * Whether this client tries no more by itself.
-     */
-    final: boolean;
-};
-/** @typedef {'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped'} State */
-/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
+/** @typedef {import('./states.js').State} State */
+/** @typedef {import('./states.js').Move} Move */
+/** @typedef {import('./effects.js').Effect} Effect */
+/** @typedef {import('./effects.js').Position} Position */
+/** @typedef {import('./effects.js').ConnectionFailure} ConnectionFailure */
+/** @typedef {import('./effects.js').TimerName} TimerName */
+/** @typedef {import('./effects.js').TokenReason} TokenReason */
 /** @typedef {import('./close_codes.js').CloseAction} CloseAction */
 /** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
-/**
- * How far a client got.
- *
- * @typedef {object} Position
- * @property {string | null} epoch Names one life of the log; null where only the history over REST was read.
- * @property {number} seq
- */
-/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush'} TimerName */
-/** @typedef {'first' | 'expiring' | 'refused'} TokenReason */
-/**
- * Something to be done.
- *
- * @typedef {{kind: 'fetch_token', reason: TokenReason}
- *   | {kind: 'open'}
- *   | {kind: 'send', message: Record<string, unknown>}
- *   | {kind: 'close'}
- *   | {kind: 'set_timer', name: TimerName, ms: number}
- *   | {kind: 'clear_timers'}
- *   | {kind: 'event', event: HarkaraEvent}
- *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
- *   | {kind: 'keep', position: Position}
- *   | {kind: 'catch_up', after: number}
- *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
- */
-/**
- * Why there is no connection.
- *
- * @typedef {object} ConnectionFailure
- * @property {number} code The close code; 1006 where the connection broke without one.
- * @property {string} reason The code of the error that the server told, or a few words of this client's.
- * @property {number} attempts How many failed one after the other.
- * @property {boolean} final Whether this client tries no more by itself.
- */
-/**
- * The moves of a session. What does not stand here cannot happen, and throws.
- *
- * @type {Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>}
- */
-export declare const MOVES: Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>;
 /** A connection of which nothing is heard for so long is dead. */
 export declare const SILENCE_MS = 75000;
 /** How long connecting and authenticating may take together. */
@@ -139,15 +45,6 @@ export declare const LASTING_MS = 10000;
 export declare const FLUSH_MS = 100;
 /** How often in a row a new token may be refused. */
 export declare const MAX_TOKEN_REFUSALS = 3;
-export declare class IllegalMoveError extends Error {
-    state: State;
-    move: Move;
-    /**
-     * @param {State} state
-     * @param {Move} move
-     */
-    constructor(state: State, move: Move);
-}
 export type SessionOptions = {
     userId?: string | null;
     userRole?: string | null;
@@ -238,6 +135,27 @@ export declare class Session {
      * @returns {Effect[]}
      */
     unsubscribe(types: readonly string[], now: number): Effect[];
+    /**
+     * Have the server know what others want who share this connection.
+     *
+     * @param {Iterable<string>} types
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    shareWith(types: Iterable<string>, now: number): Effect[];
+    /**
+     * Another's connection, which this session shares, brought an event.
+     *
+     * @param {HarkaraEvent} event
+     * @returns {Effect[]}
+     */
+    relayed(event: HarkaraEvent): Effect[];
+    /**
+     * Another's connection, which this session shares, stands there: from there this one would go on.
+     *
+     * @param {Position | null} position
+     */
+    standAt(position: Position | null): void;
     /**
      * There is a token: one that was fetched, or one that the application had to say by itself.
      *

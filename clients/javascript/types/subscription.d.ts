@@ -19,8 +19,16 @@ export type SubscriptionMessage = {
  */
 export declare class Subscription {
     #private;
-    /** What is wanted, in the order first asked for. */
+    /** What is wanted here, in the order first asked for. */
     get wanted(): string[];
+    /** What the server is to know: what is wanted here, and then by others who share the connection. */
+    get asked(): string[];
+    /**
+     * Take that others who share the connection want these, and no more.
+     *
+     * @param {Iterable<string>} types
+     */
+    shareWith(types: Iterable<string>): void;
     /**
      * Want these too.
      *
@@ -44,7 +52,7 @@ export declare class Subscription {
      */
     refused(types: readonly string[]): boolean;
     /**
-     * Say whether events of a type are wanted.
+     * Say whether events of a type are wanted here.
      *
      * @param {string} type
      */
