@@ -223,7 +223,32 @@ def test_what_emit_emits_tail_prints(up: Up) -> None:
     )
     for_people = harkara("tail", "--since", str(event["seq"] - 1), "--count", "1", *about)
     assert "order_created" in for_people.stdout
-    assert ORDER in for_people.stdout
+    assert for_people.stdout.endswith("demo_service  order_id=ord_1\n")
+
+
+def test_tail_of_several_users_shows_what_the_filters_let_through_and_whose_it_is(up: Up) -> None:
+    where = ("--data-dir", up.data_dir)
+    assert harkara("users", "add", "tail_a", "tail_b", *where).returncode == 0
+    for user_id, kind in (
+        ("tail_a", "payment_initiated"),
+        ("tail_a", "eta_updated"),
+        ("tail_b", "payment_completed"),
+        ("tail_b", "order_ready"),
+        ("tail_b", "payment_failed"),
+    ):
+        emit = ("emit", "--user", user_id, "--type", kind, "--data", '{"order_id":"find me"}')
+        assert harkara(*emit, *where).returncode == 0
+    tail = ("tail", "--user", "tail_a", "--user", "tail_b", "--since", "0", "--count", "3", *where)
+    run = harkara(*tail, "--types", "payment_*,eta_updated", "--level", "high", "--grep", "FIND ME")
+    assert run.returncode == 0, run.stderr
+    lines = [line.split()[1:4] for line in run.stdout.splitlines()]
+    assert [line for line in lines if line[1] == "tail_a"] == [["1", "tail_a", "payment_initiated"]]
+    assert [line for line in lines if line[1] == "tail_b"] == [
+        ["1", "tail_b", "payment_completed"],
+        ["3", "tail_b", "payment_failed"],
+    ]
+    whole = harkara("tail", "--user", "tail_a", "--since", "0", "--count", "1", "--full", *where)
+    assert whole.stdout.endswith('demo_service  {"order_id":"find me"}\n')
 
 
 def test_many_events_come_from_standard_input_and_one_at_fault_fails_alone(up: Up) -> None:

@@ -1,24 +1,25 @@
-"""Follows the events of one user over the WebSocket, as an application would, and resumes after a loss.
+"""Follows the events of users over the WebSocket, as an application would, and resumes after a loss.
 
-What a close code asks of a client stands in the catalogue's table; this follows it.
+What a close code asks of a client stands in the catalogue's table; this follows it. What is shown of an
+event does not belong here.
 """
 
 import asyncio
 import contextlib
 import json
 import random
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from harkara_catalogue.codes import CLOSE_CODES, ClientAction
-from harkara_cli.console import CONTROLS
 from harkara_cli.errors import CliError, MisuseError
+from harkara_cli.event_lines import Event
 
 _OPEN_SECONDS = 10
 _HEARTBEAT_SECONDS = 30
@@ -28,7 +29,6 @@ _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 60.0
 _SPREAD_SECONDS = 5.0
 _NORMAL = 1000
-_COLOURS = {"critical": "1;31", "high": "33", "medium": "36", "low": "2"}
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,23 @@ class TailOptions:
         user_id: Whose events.
         types: Event types, or `*` for all.
         since: Begin after this seq instead of with what comes next.
-        count: End after so many events.
     """
 
     user_id: str
     types: Sequence[str] = ("*",)
     since: int | None = None
-    count: int | None = None
+
+
+class _Frame(Event):
+    """Whatever the server says: an event where it has an `event_type`."""
+
+    type: str = ""
+    code: str = ""
+    message: str = ""
+    events: tuple[str, ...] = ()
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
 
 
 @dataclass
@@ -83,7 +93,7 @@ class Tail:
         find_url: Where to connect; asked before each connection. Raises `CliError` where there is
             nothing to connect to.
         mint_token: A token for the user; asked before each connection.
-        on_event: Told each event: the frame's text, and what is in it.
+        on_event: Told each event: the frame's text, and what is in it. Says whether that was the last wanted.
         on_news: Told what becomes of the connection.
     """
 
@@ -93,7 +103,7 @@ class Tail:
         *,
         find_url: Callable[[], str],
         mint_token: Callable[[], str],
-        on_event: Callable[[str, dict[str, Any]], None],
+        on_event: Callable[[str, Event], bool],
         on_news: Callable[[str], None],
     ) -> None:
         self._options = options
@@ -103,7 +113,6 @@ class Tail:
         self._on_news = on_news
         self._position = _Position()
         self._losses = _Losses()
-        self._seen = 0
 
     async def run(self) -> None:
         """Follows until enough events came, or for ever. Cancelling it closes the connection.
@@ -163,23 +172,25 @@ class Tail:
 
     def _handle(self, text: str) -> bool:
         """Takes one frame; says whether it was the last we wanted."""
-        message = json.loads(text)
-        if "event_type" in message:
-            seq = message.get("seq", 0)
+        try:
+            frame = _decode(text)
+        except msgspec.MsgspecError:
+            self._on_news("a message of the server cannot be read: it is passed over")
+            return False
+        seq = frame.seq or 0
+        if frame.event_type:
             if seq and seq <= self._position.seq:
                 return False
             self._position.seq = max(seq, self._position.seq)
-            self._on_event(text, message)
-            self._seen += 1
-            return self._seen == self._options.count
-        if message.get("type") == "heartbeat_ack":
-            self._position.seq = max(message.get("seq", 0), self._position.seq)
-        elif message.get("type") == "error":
-            offending = f" ({', '.join(message['events'])})" if message.get("events") else ""
-            if message.get("code") == "unknown_event_type":
-                message = f"{message.get('message')}{offending}"
+            return self._on_event(text, frame)
+        if frame.type == "heartbeat_ack":
+            self._position.seq = max(seq, self._position.seq)
+        elif frame.type == "error":
+            offending = f" ({', '.join(frame.events)})" if frame.events else ""
+            if frame.code == "unknown_event_type":
+                message = f"{frame.message}{offending}"
                 raise MisuseError(message)
-            self._on_news(f"{message.get('code')}: {message.get('message')}{offending}")
+            self._on_news(f"{frame.code}: {frame.message}{offending}")
         return False
 
     @contextlib.asynccontextmanager
@@ -262,18 +273,21 @@ class Tail:
             return url  # Not up yet: the next try will say so.
 
 
-def as_line(event: dict[str, Any], *, colour: bool) -> str:
-    """An event as a line for people."""
-    level = str(event.get("event_level", ""))
-    when = time.strftime("%H:%M:%S")
-    with contextlib.suppress(ValueError):
-        happened = datetime.fromisoformat(str(event.get("timestamp")))
-        when = happened.astimezone().strftime("%H:%M:%S")
-    data = json.dumps(event.get("data"), ensure_ascii=False, separators=(",", ":"))
-    kind = f"{event.get('event_type', '')!s:<20} {level:<8}".translate(CONTROLS)
-    kind = f"\033[{_COLOURS.get(level, '0')}m{kind}\033[0m" if colour else kind
-    number, rest = f"{event.get('seq', '-'):>6}", f"{event.get('source', '')}  {data}".translate(CONTROLS)
-    return f"{when} {number}  {kind} {rest}"
+async def follow_all(tails: Collection[Tail]) -> None:
+    """Follows several users until one of them has enough, or for ever.
+
+    Raises:
+        CliError: As `Tail.run`, of whichever it happens to first; the others are ended.
+    """
+    tasks = [asyncio.create_task(tail.run()) for tail in tails]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def _send(socket: ClientConnection, message: dict[str, Any]) -> None:

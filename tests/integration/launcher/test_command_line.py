@@ -77,7 +77,9 @@ def test_without_a_command_the_help_is_shown(capsys: Captured) -> None:
         (["token", "--user", "anna", "--types", "x"], "--types goes with --service"),
         (["token", "--user", "anna", "--expires-in", "86401"], "--expires-in 86401: at most 86400 seconds"),
         (["token", "--user", "anna", "--expires-in", "0"], "Invalid value for '--expires-in'"),
-        (["tail"], "Missing option '--user'"),
+        (["tail", "--user", ""], "'' is no user id"),
+        (["tail", "--user", "a", "--user", "b", "--since", "3"], "--since 3 goes with one --user"),
+        (["tail", "--level", "loud"], "Invalid value for '--level'"),
         (["tail", "--user", "anna", "--types", "a,,b"], "is no list of event types"),
         (["emit", "--user", "anna"], "--type and --data missing (or --from FILE)"),
         (["emit", "--from", "/no/such/file"], "--from /no/such/file: No such file or directory"),
@@ -107,6 +109,7 @@ def test_misuse_is_one_line_and_ends_with_2(
         ["users", "list"],
         ["emit", "--user", "anna", "--type", "order_ready", "--data", "{}"],
         ["tail", "--user", "anna"],
+        ["tail"],
     ],
     ids=" ".join,
 )

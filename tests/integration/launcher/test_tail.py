@@ -11,7 +11,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from harkara_cli import tail as tail_module
 from harkara_cli.errors import CliError, MisuseError, OutputError
-from harkara_cli.tail import Tail, TailOptions, as_line
+from harkara_cli.event_lines import Event
+from harkara_cli.tail import Tail, TailOptions, follow_all
 
 Act = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
 
@@ -63,12 +64,15 @@ async def playing(*acts: Act) -> AsyncIterator[Server]:
 class Follower:
     """A `Tail` and what it told."""
 
-    def __init__(self, server: Server, options: TailOptions, fault: Exception | None = None) -> None:
+    def __init__(
+        self, server: Server, options: TailOptions, count: int = 0, fault: Exception | None = None
+    ) -> None:
+        self._count = count
         self._fault = fault
         self.seqs: list[int | None] = []
         self.news: list[str] = []
         self._tokens = 0
-        self._tail = Tail(
+        self.tail = Tail(
             options,
             find_url=lambda: server.url,
             mint_token=self._mint,
@@ -76,17 +80,18 @@ class Follower:
             on_news=self.news.append,
         )
 
-    def _print(self, _: str, message: dict[str, Any]) -> None:
+    def _print(self, _: str, event: Event) -> bool:
         if self._fault is not None:
             raise self._fault
-        self.seqs.append(message.get("seq"))
+        self.seqs.append(event.seq)
+        return len(self.seqs) == self._count
 
     def _mint(self) -> str:
         self._tokens += 1
         return f"token {self._tokens}"
 
     async def run(self) -> None:
-        await asyncio.wait_for(self._tail.run(), 20)
+        await asyncio.wait_for(self.tail.run(), 20)
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +114,7 @@ async def test_it_subscribes_and_tells_events_until_it_has_enough() -> None:
         await socket.wait_closed()
 
     async with playing(act) as server:
-        follower = Follower(server, TailOptions("anna", ["a", "b"], count=2))
+        follower = Follower(server, TailOptions("anna", ["a", "b"]), 2)
         await follower.run()
     assert (follower.seqs, subscribed) == ([5, 7], [["a", "b"]])
     assert server.auths == [{"type": "auth", "token": "token 1", "user_id": "anna"}]
@@ -129,16 +134,10 @@ async def test_an_event_without_seq_is_told_and_moves_no_position() -> None:
         await socket.wait_closed()
 
     async with playing(lose, go_on) as server:
-        follower = Follower(server, TailOptions("anna", count=3))
+        follower = Follower(server, TailOptions("anna"), 3)
         await follower.run()
     assert follower.seqs == [3, None, 4]
     assert server.auths[1]["resume"]["seq"] == 3
-
-
-def test_a_line_shows_where_a_seq_is_missing() -> None:
-    line = as_line({"event_type": "order_ready", "event_level": "low", "data": {}}, colour=False)
-
-    assert line.split()[1:4] == ["-", "order_ready", "low"]
 
 
 async def test_an_event_that_cannot_be_printed_ends_it_and_is_no_loss_of_the_connection() -> None:
@@ -149,7 +148,7 @@ async def test_an_event_that_cannot_be_printed_ends_it_and_is_no_loss_of_the_con
         await socket.wait_closed()
 
     async with playing(act) as server:
-        follower = Follower(server, TailOptions("anna"), OutputError("the disk is full"))
+        follower = Follower(server, TailOptions("anna"), fault=OutputError("the disk is full"))
         with pytest.raises(OutputError, match=r"^the disk is full$"):
             await follower.run()
     assert follower.news == []
@@ -170,7 +169,7 @@ async def test_after_a_lost_connection_it_resumes_after_the_last_event_and_tells
         await socket.wait_closed()
 
     async with playing(first, second) as server:
-        follower = Follower(server, TailOptions("anna", ["*"], count=3))
+        follower = Follower(server, TailOptions("anna", ["*"]), 3)
         await follower.run()
     assert follower.seqs == [1, 2, 3]
     assert server.auths[1]["resume"] == {"epoch": "e1", "seq": 2, "events": ["*"]}
@@ -194,7 +193,7 @@ async def test_it_resumes_from_the_position_of_a_heartbeat_where_that_is_further
         await socket.wait_closed()
 
     async with playing(first, second) as server:
-        follower = Follower(server, TailOptions("anna", count=2))
+        follower = Follower(server, TailOptions("anna"), 2)
         await follower.run()
     assert beats[0]["ack"] == 1
     assert beats[0]["timestamp"].endswith("Z")
@@ -213,7 +212,7 @@ async def test_a_server_that_falls_silent_is_left() -> None:
         await socket.wait_closed()
 
     async with playing(silent, speaking) as server:
-        follower = Follower(server, TailOptions("anna", count=1))
+        follower = Follower(server, TailOptions("anna"), 1)
         await follower.run()
     assert follower.seqs == [1]
 
@@ -229,7 +228,7 @@ async def test_since_learns_the_epoch_first_and_then_resumes_from_there() -> Non
         await socket.wait_closed()
 
     async with playing(learn, resume) as server:
-        follower = Follower(server, TailOptions("anna", ["*"], since=3, count=1))
+        follower = Follower(server, TailOptions("anna", ["*"], since=3), 1)
         await follower.run()
     assert follower.seqs == [4]
     assert "resume" not in server.auths[0]
@@ -257,7 +256,7 @@ async def test_what_the_log_no_longer_has_is_told_and_it_goes_on_from_now() -> N
         await socket.wait_closed()
 
     async with playing(learn, too_old) as server:
-        follower = Follower(server, TailOptions("anna", since=1, count=1))
+        follower = Follower(server, TailOptions("anna", since=1), 1)
         await follower.run()
     assert (follower.seqs, follower.news) == ([10], ["the log cannot go back to 1: from now on"])
 
@@ -295,7 +294,7 @@ async def test_a_close_that_asks_for_patience_is_followed_by_another_try(code: i
         await socket.wait_closed()
 
     async with playing(busy, good) as server:
-        follower = Follower(server, TailOptions("anna", count=1))
+        follower = Follower(server, TailOptions("anna"), 1)
         await follower.run()
     assert follower.seqs == [1]
     assert f"closed by the server ({code}" in follower.news[0]
@@ -311,3 +310,63 @@ async def test_an_unknown_event_type_is_misuse() -> None:
     async with playing(act) as server:
         with pytest.raises(MisuseError, match=r"^no such type \(x\)$"):
             await Follower(server, TailOptions("anna", ["x"])).run()
+
+
+async def test_a_message_that_cannot_be_read_is_passed_over_and_told() -> None:
+    async def act(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await let_in(socket)
+        await next_of(socket, "subscribe")
+        await socket.send("[]")
+        await send(socket, **event(1))
+        await socket.wait_closed()
+
+    async with playing(act) as server:
+        follower = Follower(server, TailOptions("anna"), 1)
+        await follower.run()
+    assert (follower.seqs, follower.news) == (
+        [1],
+        ["a message of the server cannot be read: it is passed over"],
+    )
+
+
+async def test_an_integer_of_ten_thousand_digits_is_an_event_like_any_other() -> None:
+    async def act(socket: ServerConnection, _: dict[str, Any]) -> None:
+        await let_in(socket)
+        await next_of(socket, "subscribe")
+        await socket.send('{"event_type":"order_ready","seq":1,"data":{"a":' + "9" * 10_000 + "}}")
+        await socket.wait_closed()
+
+    async with playing(act) as server:
+        follower = Follower(server, TailOptions("anna"), 1)
+        await follower.run()
+    assert follower.seqs == [1]
+
+
+async def test_several_users_are_followed_until_one_has_enough() -> None:
+    async def busy(socket: ServerConnection, auth: dict[str, Any]) -> None:
+        await let_in(socket)
+        await next_of(socket, "subscribe")
+        if auth["user_id"] == "anna":
+            for seq in (1, 2):
+                await send(socket, **event(seq))
+        await socket.wait_closed()
+
+    async with playing(busy, busy) as server:
+        anna, bert = Follower(server, TailOptions("anna"), 2), Follower(server, TailOptions("bert"), 2)
+        await asyncio.wait_for(follow_all([bert.tail, anna.tail]), 20)
+    assert (anna.seqs, bert.seqs) == ([1, 2], [])
+    assert {auth["user_id"] for auth in server.auths} == {"anna", "bert"}
+
+
+async def test_a_user_who_is_refused_ends_the_following_of_all() -> None:
+    async def act(socket: ServerConnection, auth: dict[str, Any]) -> None:
+        if auth["user_id"] == "bert":
+            await socket.close(4403)
+        else:
+            await let_in(socket)
+        await socket.wait_closed()
+
+    async with playing(act, act) as server:
+        tails = [Follower(server, TailOptions(user_id)).tail for user_id in ("anna", "bert")]
+        with pytest.raises(CliError, match="4403 forbidden"):
+            await asyncio.wait_for(follow_all(tails), 20)

@@ -1,23 +1,9 @@
-"""What people see of logs and events."""
+"""What people see of logs."""
 
 import os
 import threading
-from typing import Any
-
-import pytest
 
 from harkara_cli.console import LogWriter
-from harkara_cli.tail import as_line
-
-EVENT: dict[str, Any] = {
-    "event_type": "order_created",
-    "event_level": "high",
-    "timestamp": "2026-01-27T10:30:00Z",
-    "user_id": "anna",
-    "data": {"note": "süß"},
-    "source": "orders",
-    "seq": 7,
-}
 
 
 def written(*lines: tuple[str, str]) -> str:
@@ -61,20 +47,3 @@ def test_a_log_whose_reader_has_gone_is_no_error() -> None:
     with LogWriter(write_end) as log:
         log.news("edge-1", "ready")
     os.close(write_end)
-
-
-def test_an_event_is_one_line_with_its_data_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    line = as_line(EVENT, colour=False)
-    assert line.endswith('      7  order_created        high     orders  {"note":"süß"}')
-    assert "\033" not in line
-
-
-def test_an_events_level_shows_in_its_colour() -> None:
-    assert "\033[1;31morder_created" in as_line({**EVENT, "event_level": "critical"}, colour=True)
-
-
-@pytest.mark.parametrize("control", ["\x1b", "\x9b", "\x7f", "\n"])
-def test_no_control_character_of_an_event_reaches_the_terminal(control: str) -> None:
-    line = as_line({**EVENT, "data": {"a": f"x{control}y"}, "source": control}, colour=False)
-    assert control not in line

@@ -47,6 +47,12 @@ def complete_types(incomplete: str) -> list[str]:
     return [name for name in Catalogue.reference().types if name.startswith(incomplete)]
 
 
+def complete_type_lists(incomplete: str) -> list[str]:
+    """The same for the last of several event types with commas."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in complete_types(last)]
+
+
 def complete_users(incomplete: str) -> list[str]:
     """The demo users that begin so, for the shell's completion: to ask for all takes too long."""
     from harkara_cli.mesh_state import DEMO_USERS  # noqa: PLC0415 - see main.

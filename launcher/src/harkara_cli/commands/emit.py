@@ -1,4 +1,4 @@
-"""`emit` and `tail`."""
+"""`emit`."""
 
 import io
 import sys
@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from harkara_cli.commands.options import DEFAULT, DataDirOption, JsonOption, read_ids
+from harkara_cli.commands.options import DEFAULT, DataDirOption, JsonOption, complete_types, complete_users
 from harkara_cli.data_dir import DataDir
 from harkara_cli.errors import CliError, MisuseError, OutputError
 from harkara_cli.tokens import SERVICE_NAME
@@ -23,19 +23,27 @@ _DEMO_SERVICE = "demo_service"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Adds the command."""
     app.command(rich_help_panel=_PANEL)(emit)
-    app.command(rich_help_panel=_PANEL)(tail)
 
 
 def emit(  # noqa: PLR0913 - one option for each field of an event.
     *,
     user: Annotated[
-        str | None, typer.Option(metavar="ID", help="The user it is for.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="ID", help="The user it is for.", show_default=False, autocompletion=complete_users
+        ),
     ] = None,
     event_type: Annotated[
         str | None,
-        typer.Option("--type", metavar="TYPE", help="Such as order_created.", show_default=False),
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Such as order_created.",
+            show_default=False,
+            autocompletion=complete_types,
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -120,57 +128,6 @@ def emit(  # noqa: PLR0913 - one option for each field of an event.
 
     with io.BufferedReader(Input(from_file, f"--from {from_file}")) as file:
         return _emit_all(file, fields, source, data_dir, as_json=as_json)
-
-
-def tail(  # noqa: PLR0913 - each is an option of the command.
-    *,
-    user: Annotated[str, typer.Option(metavar="ID", help="Whose events.", show_default=False)],
-    types: Annotated[
-        str, typer.Option(metavar="TYPES", help="Only these event types, with commas; * is all.")
-    ] = "*",
-    since: Annotated[
-        int | None,
-        typer.Option(
-            metavar="SEQ",
-            min=0,
-            help="Begin after this one; 0 is the very first.",
-            show_default="with the next",
-        ),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="End after N events.", show_default="never")
-    ] = None,
-    as_json: JsonOption = False,
-    data_dir: DataDirOption = DEFAULT,
-) -> None:
-    """Print a user's events as they come, over the WebSocket; resumes after a loss."""
-    import asyncio  # noqa: PLC0415 - see main.
-
-    from harkara_cli import mesh_state  # noqa: PLC0415
-    from harkara_cli.console import put, say, use_colour  # noqa: PLC0415
-    from harkara_cli.output_reader import while_read  # noqa: PLC0415
-    from harkara_cli.tail import Tail, TailOptions, as_line  # noqa: PLC0415
-
-    (user_id,) = read_ids([user])
-    wanted = [part.strip() for part in types.split(",")]
-    if not all(wanted):
-        message = f"--types {types!r} is no list of event types"
-        raise MisuseError(message)
-    data = DataDir(data_dir)
-    colour = use_colour(1)
-
-    def show(text: str, event: dict[str, Any]) -> None:
-        # A line break in a frame can only be white space between tokens.
-        put(text.replace("\n", " ").replace("\r", " ") if as_json else as_line(event, colour=colour))
-
-    follower = Tail(
-        TailOptions(user_id, wanted, since, count),
-        find_url=lambda: mesh_state.load(data).websocket_url,
-        mint_token=lambda: data.minter().for_user(user_id),
-        on_event=show,
-        on_news=say,
-    )
-    asyncio.run(while_read(follower.run()))
 
 
 @contextmanager
