@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -249,6 +250,74 @@ def test_tail_of_several_users_shows_what_the_filters_let_through_and_whose_it_i
     ]
     whole = harkara("tail", "--user", "tail_a", "--since", "0", "--count", "1", "--full", *where)
     assert whole.stdout.endswith('demo_service  {"order_id":"find me"}\n')
+
+
+def test_stored_events_are_listed_newest_first_and_one_is_shown_in_full(up: Up) -> None:
+    where = ("--data-dir", up.data_dir)
+    emit = ("emit", "--user", "events_listed", "--type", "order_created", "--json", *where)
+    ids = [json.loads(harkara(*emit, "--data", f'{{"x":{n}.10}}').stdout)["event_id"] for n in range(3)]
+    listed = harkara("events", "list", "--user", "events_listed", "--limit", "2", *where)
+    assert listed.returncode == 0, listed.stderr
+    assert [line.split()[2:4] + line.split()[-1:] for line in listed.stdout.splitlines()] == [
+        ["3", "order_created", "x=2.10"],
+        ["2", "order_created", "x=1.10"],
+    ]
+    assert listed.stderr == "harkara: there may be older ones: --before-seq 2\n"
+    older = harkara("events", "list", "--user", "events_listed", "--before-seq", "2", "--json", *where)
+    assert [json.loads(line)["event_id"] for line in older.stdout.splitlines()] == ids[:1]
+    shown = harkara("events", "show", ids[1], *where)
+    assert shown.returncode == 0, shown.stderr
+    assert [line.split() for line in shown.stdout.splitlines()[:3]] == [
+        ["order_created", "high"],
+        ["id", ids[1]],
+        ["user", "events_listed"],
+    ]
+    assert '"x": 1.10' in shown.stdout
+    assert '{"x":1.10}' in harkara("events", "show", ids[1], "--json", *where).stdout
+
+
+def test_what_is_not_there_or_not_known_is_one_line(up: Up) -> None:
+    where = ("--data-dir", up.data_dir)
+    none = harkara("events", "show", "evt_01KG0000000000000000000000", *where)
+    assert none == Ran(1, "", "harkara: query-service: There is no such event\n")
+    nobody = harkara("events", "list", "--user", "events_of_nobody", *where)
+    assert nobody == Ran(0, "", "harkara: no events of events_of_nobody\n")
+    unknown = harkara("events", "list", "--user", "anna", "--type", "order_eaten", *where)
+    assert (unknown.returncode, unknown.stdout, len(unknown.stderr.splitlines())) == (2, "", 1)
+
+
+def seen_at_a_terminal(command: list[str], environment: Mapping[str, str]) -> tuple[str, str]:
+    """What a command prints, and what stands on its standard error, a terminal."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(  # noqa: S603 - our own command.
+        [sys.executable, "-P", "-m", "harkara_cli", *command],
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "TERM": "xterm", **environment},
+    ) as process:
+        os.close(slave)
+        assert process.stdout is not None
+        stdout = process.stdout.read().decode()
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: its end is closed.
+            while data := os.read(master, 65_536):
+                said += data
+        os.close(master)
+        assert process.wait(30) == 0, said
+    return stdout, said.decode()
+
+
+def test_a_long_emit_shows_its_progress_at_a_terminal_and_nowhere_else(up: Up, tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    file.write_text(f'{{"event_type":"order_ready","data":{ORDER}}}\n' * 600)
+    command = ["emit", "--user", "progress", "--from", str(file), "--data-dir", up.data_dir]
+    stdout, said = seen_at_a_terminal(command, {"NO_COLOR": ""})
+    assert [line.split()[1:] for line in stdout.splitlines()] == [["seq", str(n)] for n in range(1, 601)]
+    assert "100%" in said
+    assert "600 events in " in said.rpartition("\033[K")[2]
+    stdout, said = seen_at_a_terminal(command, {"NO_COLOR": "1"})
+    assert (len(stdout.splitlines()), said) == (600, "")
 
 
 def test_many_events_come_from_standard_input_and_one_at_fault_fails_alone(up: Up) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import IO, Any
+from typing import Any, Protocol
 
 import msgspec
 from google.protobuf.duration_pb2 import Duration
@@ -29,6 +29,14 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # google.rpc.Code, by number.
 _CODES = {3: "INVALID_ARGUMENT", 6: "ALREADY_EXISTS", 7: "PERMISSION_DENIED", 12: "UNIMPLEMENTED"}
 """After these an event is certainly not stored, and never will be."""
+
+
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Reads some, at most so many; none at the end."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -92,13 +100,13 @@ def _choice(fields: dict[str, Any], name: str, choices: Sequence[str]) -> str:
     return "" if value is None else str(value).upper()
 
 
-def drafts_in(file: IO[bytes], defaults: dict[str, Any]) -> Iterator[list[event_pb2.EventDraft]]:
+def drafts_in(file: Readable, defaults: dict[str, Any]) -> Iterator[list[event_pb2.EventDraft]]:
     """Events from JSON lines, in the batches in which they come: a slow pipe is not waited for.
 
     `data` is an object, of which every byte is kept, or its JSON in a string.
 
     Args:
-        file: Its lines.
+        file: Its lines. A read returns what there is, and does not wait for more.
         defaults: Fields for the lines that leave them out.
 
     Raises:
@@ -108,7 +116,7 @@ def drafts_in(file: IO[bytes], defaults: dict[str, Any]) -> Iterator[list[event_
     number = 0
     rest = b""
     while True:
-        chunk = file.read1(_CHUNK_BYTES) if hasattr(file, "read1") else file.read(_CHUNK_BYTES)
+        chunk = file.read(_CHUNK_BYTES)
         *lines, rest = (rest + chunk).split(b"\n") if chunk else (rest, b"")
         batch: list[event_pb2.EventDraft] = []
         for line in lines:

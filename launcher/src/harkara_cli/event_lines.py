@@ -161,6 +161,24 @@ def _as_json(data: msgspec.Raw) -> str:
     return _plain(one_line(bytes(data).decode()))
 
 
+def indented(data: bytes) -> str:
+    """A JSON text on several lines, every digit of its numbers kept."""
+    try:
+        return _indented(numbers_kept(data), "")
+    except (ValueError, RecursionError):
+        return data.decode()
+
+
+def _indented(value: Any, margin: str) -> str:
+    inner = f"{margin}  "
+    if isinstance(value, _Pairs) and value:
+        parts = [f"{json.dumps(name, ensure_ascii=False)}: {_indented(part, inner)}" for name, part in value]
+        return "{\n" + ",\n".join(f"{inner}{part}" for part in parts) + f"\n{margin}}}"
+    if isinstance(value, list) and not isinstance(value, _Pairs) and value:
+        return "[\n" + ",\n".join(f"{inner}{_indented(part, inner)}" for part in value) + f"\n{margin}]"
+    return _json(value)
+
+
 def one_line(text: str) -> str:
     """A JSON text on one line: a line break in it can only be white space between tokens."""
     return text.replace("\n", " ").replace("\r", " ")

@@ -1,9 +1,11 @@
 """`emit`."""
 
 import io
+import os
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +18,7 @@ from harkara_cli.tokens import SERVICE_NAME
 
 if TYPE_CHECKING:
     from harkara_cli.emit import Emitter, Outcome
+    from harkara_cli.progress import ProgressLine
 
 _PANEL = "Events"
 _CREDENTIAL_SECONDS = 86_400
@@ -165,24 +168,63 @@ def _emit_all(
     from harkara_cli.emit import drafts_in  # noqa: PLC0415
 
     stored = told = 0
+    line = _progress_line(file)
+    read = _Counted(file)
     with _emitter(source, data_dir) as emitter:
         try:
-            for batch in drafts_in(file, defaults):
+            for batch in drafts_in(read, defaults):
                 outcomes = list(emitter.many(batch))
                 # Before any is told: all of them are stored, whether telling succeeds or not.
                 stored += sum(outcome.error is None for outcome in outcomes)
-                for outcome in outcomes:
-                    told += 1
-                    if as_json or outcome.error is None:
-                        put(_told(outcome, as_json=as_json))
-                    else:
-                        say(f"event {told}: {outcome.error}")
+                with line.hidden() if line else nullcontext():
+                    for outcome in outcomes:
+                        told += 1
+                        if as_json or outcome.error is None:
+                            put(_told(outcome, as_json=as_json))
+                        else:
+                            say(f"event {told}: {outcome.error}")
+                if line:
+                    line.advance(told, read.bytes)
         except CliError as error:
             raise _with(error, f"{stored} events were stored before that") from error
+        finally:
+            if line:
+                line.erase()
+    if line:
+        say(line.summary())
     if stored < told:
         message = f"{told - stored} of {told} events were refused"
         raise CliError(message)
     return 0
+
+
+class _Counted:
+    """A file, and how many bytes were read of it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._read = getattr(file, "read1", file.read)
+        self.bytes = 0
+
+    def read(self, size: int) -> bytes:
+        """Reads what there is, at most so much."""
+        data: bytes = self._read(size)
+        self.bytes += len(data)
+        return data
+
+
+def _progress_line(file: IO[bytes]) -> "ProgressLine | None":
+    """Where a person looks on, who has not typed the events there."""
+    from harkara_cli.console import use_colour  # noqa: PLC0415 - see main.
+
+    try:
+        if not use_colour(2) or file.isatty():
+            return None
+        status = os.fstat(file.fileno())
+    except (OSError, ValueError):
+        return None
+    from harkara_cli.progress import ProgressLine  # noqa: PLC0415 - rich takes a while.
+
+    return ProgressLine(status.st_size if stat.S_ISREG(status.st_mode) else None)
 
 
 def _told(outcome: "Outcome", *, as_json: bool) -> str:
