@@ -115,3 +115,30 @@ async def test_a_user_who_is_disabled_is_out_and_not_tried_again(mesh: Mesh) -> 
         await client.until("connection_failed")
         (failure,) = client.of("connection_failed")
         assert (failure["code"], failure["reason"], failure["final"]) == (4403, "forbidden", True)
+
+
+async def test_where_no_websocket_can_be_had_events_come_from_the_history_and_none_twice(mesh: Mesh) -> None:
+    user_id = "javascript_poll"
+    mesh.add_users({user_id: "customer"})
+    edge = urlsplit(mesh.websocket_url)
+    assert edge.hostname is not None
+    assert edge.port is not None
+    await asyncio.to_thread(mesh.emit, draft(user_id, 0))
+    async with TcpProxy.running(edge.hostname, edge.port) as (proxy, port):
+        proxy.accepts = False
+        async with javascript_client(
+            url=f"ws://127.0.0.1:{port}{edge.path}",
+            token=mesh.token_of(user_id),
+            userId=user_id,
+            types=["*"],
+            options={"polling": {"url": mesh.rest_url, "afterFailures": 1, "intervalMs": 20}},
+        ) as client:
+            await client.until("polling")
+            await asyncio.to_thread(mesh.emit, *(draft(user_id, number) for number in range(1, 5)))
+            await client.until("*", 4)
+            proxy.accepts = True
+            await client.until("subscription_updated")
+            await asyncio.to_thread(mesh.emit, *(draft(user_id, number) for number in range(5, 9)))
+            await client.until("*", 8)
+            assert sorted(client.seqs()) == list(range(2, 10))
+            assert client.of("gap") == []

@@ -27,3 +27,22 @@ export function backoff(failures, random) {
   // 2 ** 1024 is Infinity, and Math.min of that is still the last bound.
   return random() * Math.min(LAST_BOUND_MS, FIRST_BOUND_MS * 2 ** (failures - 1));
 }
+
+/**
+ * Say how long to wait after a loss.
+ *
+ * @param {import('./close_codes.js').CloseAction | 'lost'} action What the close code asks for; `lost` where there was
+ *   none.
+ * @param {number} failures As above; this loss counts.
+ * @param {boolean} wasOpen Whether there was a connection.
+ * @param {() => number} random
+ * @returns {number} Milliseconds.
+ */
+export function waitAfter(action, failures, wasOpen, random) {
+  if (failures === 1) {
+    if (action === 'reconnect_spread') return random() * SPREAD_MS;
+    if (action === 'new_token') return 0;
+    if ((action === 'reconnect' || action === 'lost') && wasOpen) return 0;
+  }
+  return backoff(failures, random);
+}

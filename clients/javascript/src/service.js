@@ -60,6 +60,8 @@ export class WebSocketService {
   #polling;
   /** @type {Fallback | null} */
   #fallback = null;
+  /** Whether the history is read, with success. */
+  #isPolling = false;
   #userId;
   /** @type {TabGroup | null} */
   #tabs = null;
@@ -96,7 +98,10 @@ export class WebSocketService {
         clock: this.#clock,
         random: options.random ?? Math.random,
         intervalMs: this.#polling.intervalMs ?? 5_000,
-        poll: (signal) => this.#poll(signal, this.#session.position?.seq ?? null),
+        poll: async (signal) => {
+          await this.#poll(signal, this.#session.position?.seq ?? null);
+          if (!signal.aborted) this.#tellPolling(true);
+        },
       });
     }
     this.#provider = typeof token === 'function' ? token : null;
@@ -372,9 +377,16 @@ export class WebSocketService {
     const isAway = state === 'waiting' || state === 'fetching' || state === 'connecting' || state === 'authenticating';
     const wanted = isAway && attempts >= (this.#polling?.afterFailures ?? 3);
     if (!this.#fallback || this.#fallback.isRunning === wanted) return;
-    if (wanted) this.#fallback.start();
-    else this.#fallback.stop();
-    this.#tell('polling', { active: wanted });
+    if (wanted) return this.#fallback.start();
+    this.#fallback.stop();
+    this.#tellPolling(false);
+  }
+
+  /** @param {boolean} active */
+  #tellPolling(active) {
+    if (active === this.#isPolling) return;
+    this.#isPolling = active;
+    this.#tell('polling', { active });
   }
 
   /**

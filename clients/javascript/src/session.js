@@ -13,12 +13,13 @@
  * What does not belong here: sockets, timers, storage, the REST fallback.
  */
 
-import { backoff, SPREAD_MS } from './backoff.js';
+import { waitAfter } from './backoff.js';
 import { CLOSE_ACTIONS } from './close_codes.js';
 import { told } from './effects.js';
 import { SeenIds } from './seen.js';
 import { after } from './states.js';
 import { Subscription } from './subscription.js';
+import { TokenLife } from './token_life.js';
 
 /** @typedef {import('./states.js').State} State */
 /** @typedef {import('./states.js').Move} Move */
@@ -26,7 +27,6 @@ import { Subscription } from './subscription.js';
 /** @typedef {import('./effects.js').Position} Position */
 /** @typedef {import('./effects.js').ConnectionFailure} ConnectionFailure */
 /** @typedef {import('./effects.js').TimerName} TimerName */
-/** @typedef {import('./effects.js').TokenReason} TokenReason */
 /** @typedef {import('./close_codes.js').CloseAction} CloseAction */
 /** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
 
@@ -39,20 +39,11 @@ export const HANDSHAKE_MS = 20_000;
 /** How long after a wake-up an answer may take. */
 export const PROBE_MS = 10_000;
 
-/** How long before its token ends a connection asks for another. */
-export const RENEW_EARLY_MS = 60_000;
-
 /** How long a connection must last for the one after it to count as the first attempt. */
 export const LASTING_MS = 10_000;
 
 /** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
 export const FLUSH_MS = 100;
-
-/** How often in a row a new token may be refused. */
-export const MAX_TOKEN_REFUSALS = 3;
-
-/** What `setTimeout` can wait for; more would be now. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * @typedef {object} SessionOptions
@@ -78,17 +69,9 @@ export class Session {
 
   #options;
   #random;
-  /** @type {string | null} */
   #token;
-  #renewable;
   #seen;
   #failuresUntilTold;
-  #fetching = false;
-  /** @type {TokenReason} */
-  #tokenReason = 'first';
-  #tokenRefusals = 0;
-  /** When the token ends; null where nobody said. @type {number | null} */
-  #expiresAt = null;
   /** How many attempts failed since a connection lasted. */
   #failures = 0;
   /** Whether the server asked to be left alone for a while. */
@@ -109,8 +92,7 @@ export class Session {
   constructor(options) {
     this.#options = options;
     this.#random = options.random;
-    this.#token = options.token ?? null;
-    this.#renewable = options.renewable ?? false;
+    this.#token = new TokenLife(options.token ?? null, options.renewable ?? false);
     this.position = options.position ?? null;
     this.#seen = new SeenIds(options.rememberedIds ?? 2_000);
     this.#failuresUntilTold = options.failuresUntilTold ?? 5;
@@ -118,7 +100,7 @@ export class Session {
 
   /** The token of now; null where there is none. */
   get token() {
-    return this.#token;
+    return this.#token.value;
   }
 
   get isOpen() {
@@ -143,7 +125,7 @@ export class Session {
     this.#move('connect');
     this.attempts = 0;
     this.#failures = 0;
-    this.#tokenRefusals = 0;
+    this.#token.restart();
     return this.#attempt(now);
   }
 
@@ -156,7 +138,7 @@ export class Session {
     const was = this.state;
     this.#move('disconnect');
     this.attempts = 0;
-    this.#fetching = false;
+    this.#token.isFetching = false;
     this.#flushing = false;
     /** @type {Effect[]} */
     const effects = [];
@@ -246,13 +228,8 @@ export class Session {
    * @returns {Effect[]}
    */
   tokenReady(token, now) {
-    this.#fetching = false;
-    this.#token = token;
-    if (this.state === 'open') {
-      // Until the answer comes, the old token's end counts: it may be that nobody can verify the new one now.
-      return [{ kind: 'send', message: { type: 'auth', token } }, this.#renewLater(now)];
-    }
-    this.#expiresAt = null;
+    this.#token.replace(token, this.isOpen);
+    if (this.isOpen) return [{ kind: 'send', message: { type: 'auth', token } }, this.#renewLater(now)];
     return this.state === 'fetching' ? this.#open() : [];
   }
 
@@ -264,7 +241,7 @@ export class Session {
    * @returns {Effect[]}
    */
   tokenFailed(reason, now) {
-    this.#fetching = false;
+    this.#token.isFetching = false;
     const error = told('error', { code: 'token_unavailable', message: reason });
     if (this.state === 'fetching') return [error, ...this.#lost('back_off', 1006, 'no token', now)];
     if (this.state === 'open') return [error, this.#renewLater(now)];
@@ -278,10 +255,7 @@ export class Session {
    * @returns {Effect[]} None: the next attempt fetches another.
    */
   tokenRefused(token) {
-    if (this.#renewable && token === this.#token && this.state === 'waiting') {
-      this.#token = null;
-      this.#tokenReason = 'refused';
-    }
+    if (token === this.#token.value && this.state === 'waiting') this.#token.forget();
     return [];
   }
 
@@ -297,7 +271,7 @@ export class Session {
     const { userId, userRole, deviceId } = this.#options;
     const asked = this.subscription.asked;
     /** @type {Record<string, unknown>} */
-    const auth = { type: 'auth', token: this.#token };
+    const auth = { type: 'auth', token: this.#token.value };
     if (userId) auth.user_id = userId;
     if (userRole) auth.user_role = userRole;
     if (deviceId) auth.device_id = deviceId;
@@ -429,18 +403,8 @@ export class Session {
    * @returns {Effect[]}
    */
   #attempt(now) {
-    if (!this.#renewable || (this.#token !== null && !this.#isExpiring(now))) return this.#open();
-    if (this.#fetching) return [];
-    return [this.#fetch(this.#token === null ? this.#tokenReason : 'expiring')];
-  }
-
-  /**
-   * @param {TokenReason} reason
-   * @returns {Effect}
-   */
-  #fetch(reason) {
-    this.#fetching = true;
-    return { kind: 'fetch_token', reason };
+    if (!this.#token.mustBeFetched(now)) return this.#open();
+    return this.#token.isFetching ? [] : [{ kind: 'fetch_token', reason: this.#token.fetch() }];
   }
 
   /** @returns {Effect[]} */
@@ -470,14 +434,13 @@ export class Session {
     const recovered = this.#resumed && fields.recovered === true;
     this.position = { epoch: String(fields.epoch ?? ''), seq: Number(fields.seq ?? 0) };
     this.attempts = 0;
-    this.#tokenRefusals = 0;
     this.#patient = false;
     this.#openedAt = now;
     this.#heardAt = now;
     this.#probedAt = 0;
     this.#flushedAt = -Infinity;
     this.#heartbeatMs = heartbeatMs(fields.heartbeat_interval);
-    this.#setExpiry(fields.expires_at);
+    this.#token.accepted(fields.expires_at);
     /** @type {Effect[]} */
     const effects = [
       { kind: 'clear_timers' },
@@ -508,7 +471,7 @@ export class Session {
    * @returns {Effect[]}
    */
   #renewed(fields, now) {
-    this.#setExpiry(fields.expires_at);
+    this.#token.accepted(fields.expires_at);
     return [this.#renewLater(now)];
   }
 
@@ -526,16 +489,7 @@ export class Session {
     if (wasOpen && now - this.#openedAt >= LASTING_MS) this.#failures = 0;
     this.#failures += 1;
     this.attempts += 1;
-    if (action === 'new_token') {
-      this.#tokenRefusals += 1;
-      this.#tokenReason = 'refused';
-      this.#expiresAt = null;
-    }
-    const stops =
-      action === 'stop' ||
-      (action === 'new_token' && (!this.#renewable || this.#tokenRefusals > MAX_TOKEN_REFUSALS));
-    // A token that is one for good is kept: `connect` may be called again.
-    if (action === 'new_token' && this.#renewable) this.#token = null;
+    const stops = action === 'stop' || (action === 'new_token' && !this.#token.refused());
     this.#move(stops ? 'refused' : 'lost');
     this.#patient = action === 'back_off' || action === 'reconnect_spread';
     this.#flushing = false;
@@ -544,24 +498,11 @@ export class Session {
     const effects = [{ kind: 'clear_timers' }, { kind: 'close' }];
     if (wasOpen) effects.push(told('disconnected', { code, reason, willReconnect: !stops }));
     if (stops) return [...effects, ...this.#failed(code, reason, true)];
-    const delay = this.#delay(action, wasOpen);
+    const delay = waitAfter(action, this.#failures, wasOpen, this.#random);
     effects.push({ kind: 'set_timer', name: 'retry', ms: delay });
     effects.push(told('reconnecting', { attempt: this.attempts, delay }));
     if (this.attempts === this.#failuresUntilTold) effects.push(...this.#failed(code, reason, false));
     return effects;
-  }
-
-  /**
-   * @param {CloseAction | 'lost'} action
-   * @param {boolean} wasOpen
-   * @returns {number} Milliseconds.
-   */
-  #delay(action, wasOpen) {
-    const isFirst = this.#failures === 1;
-    if (action === 'reconnect_spread' && isFirst) return this.#random() * SPREAD_MS;
-    if (action === 'new_token' && isFirst) return 0;
-    if ((action === 'reconnect' || action === 'lost') && isFirst && wasOpen) return 0;
-    return backoff(this.#failures, this.#random);
   }
 
   /**
@@ -659,29 +600,12 @@ export class Session {
     return { kind: 'send', message };
   }
 
-  // Tokens.
-
-  /** @param {unknown} expiresAt */
-  #setExpiry(expiresAt) {
-    const time = Date.parse(String(expiresAt));
-    this.#expiresAt = Number.isNaN(time) ? null : time;
-  }
-
-  /** @param {number} now */
-  #isExpiring(now) {
-    // Tokens may live for less than twice that: one that was just given is not expiring.
-    return this.#expiresAt !== null && this.#expiresAt - now < RENEW_EARLY_MS / 2;
-  }
-
   /**
    * @param {number} now
    * @returns {Effect}
    */
   #renewLater(now) {
-    const left = (this.#expiresAt ?? Infinity) - now;
-    // Of a token that lives for less than two minutes, half its life; and never in a tight loop.
-    const ms = Math.max(left - RENEW_EARLY_MS, left / 2, 1_000);
-    return { kind: 'set_timer', name: 'renew', ms: Math.min(ms, MAX_TIMER_MS) };
+    return { kind: 'set_timer', name: 'renew', ms: this.#token.renewIn(now) };
   }
 
   /**
@@ -689,10 +613,11 @@ export class Session {
    * @returns {Effect[]}
    */
   #renew(now) {
-    const left = (this.#expiresAt ?? Infinity) - now;
-    if (left > 2 * RENEW_EARLY_MS) return [this.#renewLater(now)];
-    if (this.#renewable) return this.#fetching ? [] : [this.#fetch('expiring')];
-    return [told('token_expiring', { expires_at: new Date(now + left).toISOString() })];
+    if (!this.#token.isDue(now)) return [this.#renewLater(now)];
+    if (!this.#token.isRenewable) {
+      return [told('token_expiring', { expires_at: new Date(now + this.#token.left(now)).toISOString() })];
+    }
+    return this.#token.isFetching ? [] : [{ kind: 'fetch_token', reason: this.#token.fetch() }];
   }
 }
 

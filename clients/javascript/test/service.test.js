@@ -312,3 +312,52 @@ test('a client without a WebSocket, an address or a user to store for says so at
     /user id/,
   );
 });
+
+test('a socket that is not ours any more is not listened to', () => {
+  const at = makeService();
+  at.service.subscribe('*');
+  at.service.connect();
+  at.welcome();
+  const old = at.socket;
+  at.clock.advance(75_000);
+  assert.equal(old.closedWith, 1000);
+  at.welcome({ recovered: true });
+  old.say(event(42));
+  old.end(1006);
+  assert.deepEqual(at.seqs, []);
+  assert.ok(at.service.getStatus().isConnected);
+});
+
+test('a token that comes after disconnect opens nothing', async () => {
+  const given = [];
+  const at = makeService({ token: () => new Promise((resolve) => given.push(resolve)) });
+  at.service.connect();
+  at.service.disconnect();
+  at.service.connect();
+  given[0]('old');
+  await settled();
+  assert.equal(at.sockets.length, 0);
+  given[1]('new');
+  await settled();
+  at.socket.open();
+  assert.equal(at.socket.sent[0].token, 'new');
+});
+
+test('frames that are no JSON harm nothing', () => {
+  const at = makeService();
+  at.service.subscribe('*');
+  at.service.connect();
+  at.welcome();
+  at.socket.sayText('{');
+  at.socket.say(event(42));
+  assert.deepEqual(at.seqs, [42]);
+});
+
+test('an event whose type is the name of something else is told to * only', () => {
+  const at = makeService();
+  at.service.subscribe('*');
+  at.service.connect();
+  at.welcome();
+  at.socket.say(event(42, { event_type: 'disconnected' }));
+  assert.deepEqual(at.names, ['connected', '*']);
+});

@@ -20,3 +20,14 @@ export declare const SPREAD_MS = 5000;
  * @returns {number} Milliseconds.
  */
 export declare function backoff(failures: number, random: () => number): number;
+/**
+ * Say how long to wait after a loss.
+ *
+ * @param {import('./close_codes.js').CloseAction | 'lost'} action What the close code asks for; `lost` where there was
+ *   none.
+ * @param {number} failures As above; this loss counts.
+ * @param {boolean} wasOpen Whether there was a connection.
+ * @param {() => number} random
+ * @returns {number} Milliseconds.
+ */
+export declare function waitAfter(action: import('./close_codes.js').CloseAction | 'lost', failures: number, wasOpen: boolean, random: () => number): number;

@@ -19,7 +19,6 @@ export type Effect = import('./effects.js').Effect;
 export type Position = import('./effects.js').Position;
 export type ConnectionFailure = import('./effects.js').ConnectionFailure;
 export type TimerName = import('./effects.js').TimerName;
-export type TokenReason = import('./effects.js').TokenReason;
 export type CloseAction = import('./close_codes.js').CloseAction;
 export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
 /** @typedef {import('./states.js').State} State */
@@ -28,7 +27,6 @@ export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
 /** @typedef {import('./effects.js').Position} Position */
 /** @typedef {import('./effects.js').ConnectionFailure} ConnectionFailure */
 /** @typedef {import('./effects.js').TimerName} TimerName */
-/** @typedef {import('./effects.js').TokenReason} TokenReason */
 /** @typedef {import('./close_codes.js').CloseAction} CloseAction */
 /** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
 /** A connection of which nothing is heard for so long is dead. */
@@ -37,14 +35,10 @@ export declare const SILENCE_MS = 75000;
 export declare const HANDSHAKE_MS = 20000;
 /** How long after a wake-up an answer may take. */
 export declare const PROBE_MS = 10000;
-/** How long before its token ends a connection asks for another. */
-export declare const RENEW_EARLY_MS = 60000;
 /** How long a connection must last for the one after it to count as the first attempt. */
 export declare const LASTING_MS = 10000;
 /** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
 export declare const FLUSH_MS = 100;
-/** How often in a row a new token may be refused. */
-export declare const MAX_TOKEN_REFUSALS = 3;
 export type SessionOptions = {
     userId?: string | null;
     userRole?: string | null;

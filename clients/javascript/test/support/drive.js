@@ -10,7 +10,8 @@ import { WebSocketService } from '../../src/index.js';
 const { url, token, userId, types, options } = JSON.parse(process.argv[2]);
 // Without chance it waits for nothing: the tests have no time.
 const service = new WebSocketService(url, token, userId, { random: () => 0, ...options });
-for (const name of ['*', 'connected', 'disconnected', 'subscription_updated', 'connection_failed', 'gap', 'error']) {
+const NAMES = ['connected', 'disconnected', 'subscription_updated', 'connection_failed', 'gap', 'error', 'polling'];
+for (const name of ['*', ...NAMES]) {
   service.on(name, (detail) => console.log(JSON.stringify({ told: name, detail })));
 }
 service.subscribe(types);

@@ -1,0 +1,73 @@
+/** What the client takes from the page it runs in. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { fetchToken, PROVIDER_MS } from '../src/tokens.js';
+import { websocketUrl } from '../src/url.js';
+import { watchWakeups } from '../src/wakeups.js';
+import { ManualClock } from './support/fakes.js';
+
+/** A page at an address, with or without the meta element. */
+function pageAt(href, content = null) {
+  return {
+    location: { href },
+    document: {
+      querySelector: (selector) =>
+        selector === 'meta[name="harkara-websocket-url"]' && content !== null
+          ? { getAttribute: () => content }
+          : null,
+    },
+  };
+}
+
+for (const [what, url, page, found] of [
+  ['what the caller says', 'ws://a:1/b', pageAt('https://p/', 'wss://m/ws'), 'ws://a:1/b'],
+  ['what the page names', null, pageAt('https://p/', ' wss://m/ws '), 'wss://m/ws'],
+  ['a path that the page names', null, pageAt('http://p:8/x/y', '/ws'), 'ws://p:8/ws'],
+  ['its own origin, encrypted', null, pageAt('https://p/x?y#z'), 'wss://p/api/websocket/ws'],
+  ['its own origin, in plain text', null, pageAt('http://p:8000/'), 'ws://p:8000/api/websocket/ws'],
+  ['its own origin where the name is empty', null, pageAt('https://p/', ''), 'wss://p/api/websocket/ws'],
+  ['an address of the web', 'https://a/ws#x', {}, 'wss://a/ws'],
+]) {
+  test(`it connects to ${what}`, () => assert.equal(websocketUrl(url, page), found));
+}
+
+test('it wakes when the network comes back, and when a page is shown or seen again', () => {
+  const window = new EventTarget();
+  const document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+  let woken = 0;
+  const end = watchWakeups({ window, document }, () => {
+    woken += 1;
+  });
+  window.dispatchEvent(new Event('online'));
+  window.dispatchEvent(new Event('pageshow'));
+  document.dispatchEvent(new Event('visibilitychange'));
+  assert.equal(woken, 3);
+  document.visibilityState = 'hidden';
+  document.dispatchEvent(new Event('visibilitychange'));
+  assert.equal(woken, 3);
+  end();
+  document.visibilityState = 'visible';
+  for (const name of ['online', 'pageshow']) window.dispatchEvent(new Event(name));
+  document.dispatchEvent(new Event('visibilitychange'));
+  assert.equal(woken, 3);
+});
+
+test('a token provider that takes too long has failed', async () => {
+  const clock = new ManualClock();
+  const asked = fetchToken(() => new Promise(() => {}), 'first', clock);
+  clock.advance(PROVIDER_MS);
+  await assert.rejects(asked, /too long/);
+});
+
+test('a token provider that gives no token has failed', async () => {
+  const clock = new ManualClock();
+  for (const nothing of [undefined, null, '', 7]) {
+    await assert.rejects(
+      fetchToken(() => nothing, 'first', clock),
+      /no token/,
+    );
+  }
+  assert.equal(clock.pending, 0);
+});

@@ -1,0 +1,82 @@
+/**
+ * The token of a session: whether it may be used, when to ask for another, and how often one was refused.
+ *
+ * What does not belong here: fetching one (`tokens.js`), sending it (`session.js`).
+ */
+export type TokenReason = import('./effects.js').TokenReason;
+/** @typedef {import('./effects.js').TokenReason} TokenReason */
+/** How long before its token ends a connection asks for another. */
+export declare const RENEW_EARLY_MS = 60000;
+/** How often in a row a new token may be refused. */
+export declare const MAX_REFUSALS = 3;
+export declare class TokenLife {
+    #private;
+    /** @type {string | null} */
+    value: string | null;
+    /** Whether another can be had by asking. */
+    isRenewable: boolean;
+    /** Whether another was asked for, and has not come yet. */
+    isFetching: boolean;
+    /**
+     * @param {string | null} value
+     * @param {boolean} isRenewable
+     */
+    constructor(value: string | null, isRenewable: boolean);
+    /**
+     * Say whether another must be fetched before this one is used.
+     *
+     * @param {number} now
+     */
+    mustBeFetched(now: number): boolean;
+    /**
+     * Take that another is asked for.
+     *
+     * @returns {TokenReason} Why.
+     */
+    fetch(): TokenReason;
+    /**
+     * Take another.
+     *
+     * @param {string} value
+     * @param {boolean} isInUse Whether there is a connection: until its answer comes, the old token's end counts, since
+     *   it may be that nobody can verify the new one now.
+     */
+    replace(value: string, isInUse: boolean): void;
+    /**
+     * Take what the server says of its end; it was accepted.
+     *
+     * @param {unknown} endsAt ISO 8601.
+     */
+    accepted(endsAt: unknown): void;
+    /**
+     * Take that the server did not accept it.
+     *
+     * @returns {boolean} Whether another may be tried.
+     */
+    refused(): boolean;
+    /** Use this one no more, where another can be had. */
+    forget(): void;
+    /** Begin anew to count. */
+    restart(): void;
+    /**
+     * Say for how long it lasts.
+     *
+     * @param {number} now
+     * @returns {number} Milliseconds; infinite where nobody said.
+     */
+    left(now: number): number;
+    /**
+     * Say how long to wait before asking for another.
+     *
+     * @param {number} now
+     * @returns {number} Milliseconds: until a minute before its end, or half of what is left if that is later; never a
+     *   tight loop, and nothing that a timer cannot do.
+     */
+    renewIn(now: number): number;
+    /**
+     * Say whether it is time to ask for another; a timer may have run out early.
+     *
+     * @param {number} now
+     */
+    isDue(now: number): boolean;
+}
