@@ -86,7 +86,7 @@ def test_each_login_can_do_its_services_work_and_no_more(
     passwords = {login: read_secret_file(secrets_folder / f"postgres-{login}.password") for login in LOGINS}
     said: list[str] = []
     prepare(new_database.dsn, passwords, said.append)
-    assert said[-4:] == ["tables at revision 0002", *(f"login {login}" for login in LOGINS)]
+    assert said[-4:] == ["tables at revision 0003", *(f"login {login}" for login in LOGINS)]
     prepare(new_database.dsn, passwords, said.append)  # Again: nothing is in its way.
     for login in LOGINS:
         require_current(dsn_with_passfile(new_database, login, secrets_folder))

@@ -6,8 +6,9 @@ import psycopg
 
 _INSERT = """
 INSERT INTO event_log
-    (event_id, user_id, seq, event_type, event_level, "timestamp", source, data, created_at, collapse_key)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    (event_id, user_id, seq, event_type, event_level, "timestamp", source, data, created_at, collapse_key,
+     expires_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -24,9 +25,13 @@ def insert_event(
     data: str = "{}",
     created_at: datetime = datetime(2026, 1, 27, tzinfo=UTC),
     collapse_key: str | None = None,
+    expires_at: datetime | None = None,
 ) -> None:
     """Puts one row into the log, as it is given; moves no stream and counts nothing."""
     connection.execute(
         _INSERT,
-        [event_id, user_id, seq, event_type, event_level, timestamp, source, data, created_at, collapse_key],
+        [
+            *(event_id, user_id, seq, event_type, event_level, timestamp, source, data, created_at),
+            *(collapse_key, expires_at),
+        ],
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from harkara_query_service.domain.access import Reader
 from harkara_query_service.domain.counts import DayCount, LiveStats
+from harkara_query_service.domain.delivery import Delivery
 from harkara_query_service.domain.events import StoredEvent
 from harkara_query_service.domain.paging import HistoryPage
 from harkara_query_service.domain.windows import CriticalWindow
@@ -25,6 +26,10 @@ class EventHistory(Protocol):
             event_id: Of the right form.
             owner: Only if it is this user's; None for anybody's.
         """
+        ...
+
+    async def delivery(self, event_id: str, owner: str | None) -> Delivery | None:
+        """What is kept of that event's delivery; the arguments are those of `find`."""
         ...
 
     async def page(self, user_id: str, page: HistoryPage) -> Sequence[StoredEvent]:

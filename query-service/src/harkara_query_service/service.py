@@ -1,4 +1,4 @@
-"""Answers the five questions: may this reader ask, what exactly is asked, what is the answer.
+"""Answers the questions: may this reader ask, what exactly is asked, what is the answer.
 
 In this order for each: who asks (401), may they ask such things at all (403), is it spelt right (404 for
 an id that is none, 422 for a parameter), and may they see this one (403 or 404).
@@ -11,6 +11,7 @@ from datetime import datetime
 from harkara_query_service.domain import access
 from harkara_query_service.domain.access import Reach, Reader, Verdict
 from harkara_query_service.domain.counts import LiveStats, Summary, summarise
+from harkara_query_service.domain.delivery import Delivery
 from harkara_query_service.domain.errors import ForbiddenError, NotFoundError
 from harkara_query_service.domain.events import StoredEvent, is_event_id, is_user_id
 from harkara_query_service.domain.paging import HistoryPage, read_history_page
@@ -127,6 +128,21 @@ class QueryService:
         if event is None or not self._may_read(permit, event.user_id):
             raise NotFoundError("event")
         return event
+
+    async def delivery(self, permit: Permit, event_id: str) -> Delivery:
+        """What is kept of one event's delivery.
+
+        Raises:
+            NotFoundError: As in `event`.
+            UnavailableError: the log cannot be read now.
+        """
+        if not is_event_id(event_id):
+            raise NotFoundError("event")
+        owner = None if permit.reach is Reach.ANY else permit.reader.user_id
+        delivery = await self._history.delivery(event_id, owner)
+        if delivery is None or not self._may_read(permit, delivery.user_id):
+            raise NotFoundError("event")
+        return delivery
 
     async def user_history(self, permit: Permit, user_id: str, query: Query) -> History:
         """A page of a user's events, newest first.

@@ -11,7 +11,7 @@ from psycopg import sql
 from harkara_schema.connections import connect, limited
 from harkara_schema.errors import SchemaVersionError
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest revision in `migrations/versions`. Revisions are four digits, and later ones are greater."""
 
 VERSION_TABLE = "schema_version"

@@ -46,6 +46,14 @@ class LogPen:
                 [day, *row],
             )
 
+    def device(self, user_id: str, device_id: str, acked_seq: int, *, epoch: str | None = None) -> None:
+        """Store how far a device acknowledged, in this life of the log unless another is given."""
+        self.connection.execute(
+            "INSERT INTO device_cursor (user_id, device_id, epoch, acked_seq, updated_at)"
+            " SELECT %s, %s, coalesce(%s, epoch), %s, '2026-01-27 10:00Z' FROM log_epoch",
+            [user_id, device_id, epoch, acked_seq],
+        )
+
 
 @pytest.fixture(scope="module")
 def shared_database(postgres_server: PostgresServer) -> Iterator[Database]:
@@ -59,7 +67,7 @@ def shared_database(postgres_server: PostgresServer) -> Iterator[Database]:
 def log(shared_database: Database) -> Iterator[LogPen]:
     """A pen for the shared database, which the test finds empty."""
     with psycopg.connect(shared_database.dsn, autocommit=True) as connection:
-        connection.execute("TRUNCATE event_log, event_count")
+        connection.execute("TRUNCATE event_log, event_count, device_cursor")
         yield LogPen(connection)
 
 

@@ -105,6 +105,15 @@ def test_a_look_up_by_id_touches_one_partition(filled: LogPen) -> None:
     assert found.rows_read == 1
 
 
+def test_a_delivery_touches_one_partition_and_the_users_devices(filled: LogPen) -> None:
+    row = filled.connection.execute("SELECT event_id FROM event_log LIMIT 1").fetchone()
+    assert row is not None
+    found = plan(filled, questions.DELIVERY, event_id=row[0])
+    tables = sorted(node["Relation Name"].partition("_w")[0] for node in found.scans)
+    assert [name for name in tables if name.startswith("event_log")] == tables[1:2]
+    assert set(tables) <= {"device_cursor", "log_epoch", tables[1]}
+
+
 def test_critical_events_are_read_from_the_index_that_holds_nothing_else(filled: LogPen) -> None:
     since = (NOW - timedelta(hours=168)).isoformat()
     critical = plan(filled, questions.CRITICAL, since=since, limit=100)

@@ -18,6 +18,7 @@ OWN = "/api/websocket/events/user/user_1"
 PATHS = {
     access.STATS: "/api/websocket/stats",
     access.EVENT: f"/api/websocket/events/{UNKNOWN_ID}",
+    access.DELIVERY: f"/api/websocket/events/{UNKNOWN_ID}/delivery",
     access.USER_EVENTS: OWN,
     access.SUMMARY: "/api/websocket/analytics/summary",
     access.CRITICAL_EVENTS: "/api/websocket/critical-events",
@@ -76,13 +77,15 @@ async def test_people_read_their_own_events_only(mesh: QueryMesh, log: LogPen) -
             "/api/websocket/events/user/user_2?limit=0",
             f"/api/websocket/events/{others}",
             f"/api/websocket/events/{UNKNOWN_ID}",
+            f"/api/websocket/events/{own}/delivery",
+            f"/api/websocket/events/{others}/delivery",
             "/api/websocket/stats",
             "/api/websocket/analytics/summary",
             "/api/websocket/analytics/summary?date=0",
             "/api/websocket/critical-events",
         )
     }
-    assert list(statuses.values()) == [200, 200, 403, 403, 403, 404, 404, 403, 403, 403, 403]
+    assert list(statuses.values()) == [200, 200, 403, 403, 403, 404, 404, 200, 404, 403, 403, 403, 403]
 
 
 async def test_anothers_event_looks_as_one_that_does_not_exist(mesh: QueryMesh, log: LogPen) -> None:
@@ -101,10 +104,12 @@ async def test_staff_read_everything_and_what_is_anothers_is_written_down(
         for path in (*PATHS.values(), "/api/websocket/events/user/boss"):
             assert (await mesh.get(path, token)).status_code in {200, 404}
         assert (await mesh.get(f"/api/websocket/events/{event_id}", token)).status_code == 200
+        assert (await mesh.get(f"/api/websocket/events/{event_id}/delivery", token)).status_code == 200
     audit = [record for record in records if record.get("logger") == "audit"]
     assert [(r["event"], r["reader"], r["role"], r["owner"], r["route"]) for r in audit] == [
         ("events_of_another_read", "boss", "support", "user_1", access.USER_EVENTS),
         ("events_of_another_read", "boss", "support", "user_2", access.EVENT),
+        ("events_of_another_read", "boss", "support", "user_2", access.DELIVERY),
     ]
     assert all(record["read_at"].endswith("Z") for record in audit)
     assert "secret" not in str(records)

@@ -1,4 +1,4 @@
-"""What the five endpoints answer, on a real Postgres over real HTTP."""
+"""What each endpoint answer, on a real Postgres over real HTTP."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,6 +54,57 @@ async def test_an_event_is_answered_whole(mesh: QueryMesh, log: LogPen) -> None:
             "seq": 1,
         },
     }
+
+
+async def test_a_delivery_says_how_it_was_emitted_and_which_devices_acknowledged_past_it(
+    mesh: QueryMesh, log: LogPen
+) -> None:
+    before = log.event("user_1")
+    event_id = log.event(
+        "user_1",
+        timestamp=datetime(2026, 1, 27, 10, 30, tzinfo=UTC),
+        created_at=NOW,
+        event_level="low",
+        collapse_key="del_456",
+        expires_at=NOW + timedelta(seconds=60),
+    )
+    log.device("user_1", "tablet", 1)
+    log.device("user_1", "phone", 2)
+    log.device("user_1", "of-a-former-life", 99, epoch="former")
+    log.device("user_2", "anothers", 2)
+    token = mesh.auth.add("user_1", "customer")
+    body = success(await mesh.get(f"/api/websocket/events/{event_id}/delivery", token))
+    at = "2026-01-27T10:00:00Z"
+    assert body["data"] == {
+        "event_id": event_id,
+        "user_id": "user_1",
+        "seq": 2,
+        "timestamp": "2026-01-27T10:30:00Z",
+        "created_at": NOW.replace(tzinfo=None).isoformat() + "Z",
+        "expires_at": (NOW + timedelta(seconds=60)).replace(tzinfo=None).isoformat() + "Z",
+        "collapse_key": "del_456",
+        "devices": [
+            {"device_id": "phone", "acked_seq": 2, "acknowledged": True, "updated_at": at},
+            {"device_id": "tablet", "acked_seq": 1, "acknowledged": False, "updated_at": at},
+        ],
+    }
+    earlier = success(await mesh.get(f"/api/websocket/events/{before}/delivery", token))["data"]
+    assert (earlier["expires_at"], earlier["collapse_key"]) == (None, None)
+    assert [device["acknowledged"] for device in earlier["devices"]] == [True, True]
+
+
+async def test_a_delivery_to_a_user_none_of_whose_devices_acknowledge_names_none(
+    mesh: QueryMesh, log: LogPen
+) -> None:
+    token = mesh.auth.add("user_1", "customer")
+    body = success(await mesh.get(f"/api/websocket/events/{log.event('user_1')}/delivery", token))
+    assert body["data"]["devices"] == []
+
+
+async def test_a_user_may_be_called_delivery(mesh: QueryMesh, log: LogPen) -> None:
+    log.event("delivery")
+    token = mesh.auth.add("delivery", "customer")
+    assert seqs(success(await mesh.get("/api/websocket/events/user/delivery", token))) == [1]
 
 
 async def test_a_row_of_a_list_is_the_event_itself(mesh: QueryMesh, log: LogPen) -> None:
@@ -241,7 +292,8 @@ async def test_each_rest_example_of_the_reference_is_answered_field_by_field(
     event_id = log.event("user_123", event_type="earning_recorded", data='{"amount": 500}')
     log.counts("2026-01-27", (0, "earning_recorded", "earnings_service", "medium", 125))
     bearer = {"authorization": f"Bearer {mesh.auth.add('root', 'admin')}"}
-    assert {vector.request and vector.request.route for vector in REST.values()} == set(access.READS)
+    beyond = {access.DELIVERY}  # The reference has no such thing.
+    assert {vector.request and vector.request.route for vector in REST.values()} == {*access.READS} - beyond
     for vector in REST.values():
         assert vector.request is not None
         path = vector.request.path.replace("evt_abc123", event_id)

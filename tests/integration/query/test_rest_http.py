@@ -19,6 +19,7 @@ from tests.support.query_peers import QueryMesh, running_query_service
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HISTORY = "/api/websocket/events/user/user_1"
+EVENT = "/api/websocket/events/{event_id}"
 SUMMARY = "/api/websocket/analytics/summary"
 CRITICAL = "/api/websocket/critical-events"
 
@@ -194,6 +195,7 @@ async def test_answers_are_as_the_openapi_document_says(mesh: QueryMesh, log: Lo
     document = (await mesh.get("/openapi.json")).json()
     event_id = log.event(event_level="critical", data='{"anything": [1, null]}')
     log.counts("2026-01-27", (0, "payment_failed", "payments", "critical", 5))
+    log.device("user_1", "phone", 1)
     admin, customer = mesh.auth.add("root", "admin"), mesh.auth.add("user_1", "customer")
     user = "/api/websocket/events/user/{user_id}"
     for route, path, token, status in (
@@ -202,6 +204,8 @@ async def test_answers_are_as_the_openapi_document_says(mesh: QueryMesh, log: Lo
         ("/api/websocket/stats", None, None, 401),
         ("/api/websocket/events/{event_id}", f"/api/websocket/events/{event_id}", admin, 200),
         ("/api/websocket/events/{event_id}", "/api/websocket/events/evt_x", admin, 404),
+        (f"{EVENT}/delivery", f"/api/websocket/events/{event_id}/delivery", admin, 200),
+        (f"{EVENT}/delivery", "/api/websocket/events/evt_x/delivery", admin, 404),
         (user, HISTORY, customer, 200),
         (user, "/api/websocket/events/user/user_2", customer, 403),
         (user, f"{HISTORY}?limit=0", customer, 422),

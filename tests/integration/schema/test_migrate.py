@@ -82,7 +82,7 @@ def test_an_empty_database_becomes_ready_for_events(empty_database: Database) ->
     result = migrate(empty_database.dsn, on_step=steps.append)
     assert result == MigrationResult(None, HEAD_REVISION)
     assert result.changed
-    assert [step.split()[0] for step in steps] == ["0001", "0002"]
+    assert [step.split()[0] for step in steps] == ["0001", "0002", "0003"]
     assert tables_of(empty_database.dsn) == TABLES
     assert rows_of(empty_database.dsn, "SELECT * FROM user_change_head") == [(1, 0)]
     [(row_id, epoch)] = rows_of(empty_database.dsn, "SELECT id, epoch FROM log_epoch")
@@ -135,7 +135,7 @@ def test_two_migrators_at_once_do_the_work_once(empty_database: Database) -> Non
         for _ in range(2)
     ]
     answers = sorted(child.communicate(timeout=50)[0].strip() for child in children)
-    assert answers == ["0002", "None"]
+    assert answers == ["0003", "None"]
 
 
 def test_a_migrator_waits_for_the_one_before_it(empty_database: Database) -> None:

@@ -206,6 +206,7 @@ RIGHTS = {
         "user_stream": "SELECT",
         "event_count": "SELECT",
         "log_epoch": "SELECT",
+        "device_cursor": "SELECT",
         "schema_version": "SELECT",
     },
 }

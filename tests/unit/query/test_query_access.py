@@ -14,7 +14,7 @@ from harkara_query_service.domain.access import Reach, Reader, Verdict, judge, r
 from harkara_query_service.metrics import Metrics
 from harkara_servicekit.origins import OriginRule
 
-OWN_PATHS = (access.EVENT, access.USER_EVENTS)
+OWN_PATHS = (access.EVENT, access.DELIVERY, access.USER_EVENTS)
 STAFF_PATHS = (access.STATS, access.SUMMARY, access.CRITICAL_EVENTS)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from harkara_catalogue.codes import ERROR_CODES
 from harkara_query_service.domain.counts import LiveStats, Summary
+from harkara_query_service.domain.delivery import Delivery
 from harkara_query_service.domain.errors import (
     BadParameterError,
     ForbiddenError,
@@ -101,6 +102,30 @@ def stats_answer(stats: LiveStats) -> JsonAnswer:
 def event_answer(event: StoredEvent) -> JsonAnswer:
     """`GET /api/websocket/events/{event_id}`."""
     return _success(data=_event(event))
+
+
+def delivery_answer(delivery: Delivery) -> JsonAnswer:
+    """`GET /api/websocket/events/{event_id}/delivery`."""
+    return _success(
+        data={
+            "event_id": delivery.event_id,
+            "user_id": delivery.user_id,
+            "seq": delivery.seq,
+            "timestamp": utc_text(delivery.timestamp),
+            "created_at": utc_text(delivery.created_at),
+            "expires_at": None if delivery.expires_at is None else utc_text(delivery.expires_at),
+            "collapse_key": delivery.collapse_key,
+            "devices": [
+                {
+                    "device_id": device.device_id,
+                    "acked_seq": device.acked_seq,
+                    "acknowledged": delivery.is_acknowledged_by(device),
+                    "updated_at": utc_text(device.updated_at),
+                }
+                for device in delivery.devices
+            ],
+        }
+    )
 
 
 def history_answer(history: History) -> JsonAnswer:

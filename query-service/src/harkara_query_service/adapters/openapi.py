@@ -68,6 +68,34 @@ class EventAnswer(_Success):
     data: Event
 
 
+class Device(_Answer):
+    """A device of the user's that acknowledges."""
+
+    device_id: str = Field(description="Its own name for itself.")
+    acked_seq: int = Field(ge=0, description="The highest seq that it acknowledged, as of some seconds ago.")
+    acknowledged: bool = Field(description="Whether that is this event's seq, or beyond.")
+    updated_at: datetime = Field(description="When it was last heard of.")
+
+
+class Delivery(_Answer):
+    """What is kept of an event's delivery. Which sockets it was written to is not kept."""
+
+    event_id: str = Field(pattern=EVENT_ID_PATTERN)
+    user_id: str = Field(pattern=USER_ID_PATTERN, description="Whom it is for.")
+    seq: int = Field(ge=1, description="Its number in the user's stream.")
+    timestamp: datetime = Field(description="When it happened, as its emitter said.")
+    created_at: datetime = Field(description="When it was accepted.")
+    expires_at: datetime | None = Field(description="From when on it is not delivered; null for never.")
+    collapse_key: str | None = Field(description="A newer event of this key supersedes it; null for none.")
+    devices: list[Device] = Field(description="Only devices that send a device_id and acknowledge; by name.")
+
+
+class DeliveryAnswer(_Success):
+    """What is kept of one event's delivery."""
+
+    data: Delivery
+
+
 class HistoryAnswer(_Success):
     """A page of a user's events, newest first (by falling seq)."""
 

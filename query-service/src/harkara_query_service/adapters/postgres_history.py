@@ -31,13 +31,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import col
 
 from harkara_query_service.domain.counts import DayCount
+from harkara_query_service.domain.delivery import Delivery, DeviceProgress
 from harkara_query_service.domain.errors import OverloadedError, UnavailableError
 from harkara_query_service.domain.events import StoredEvent
 from harkara_query_service.domain.paging import HistoryPage
 from harkara_query_service.domain.parameters import MAX_INTEGER
 from harkara_query_service.domain.windows import CriticalWindow
 from harkara_schema import connections
-from harkara_schema.tables import EventCount, EventLog
+from harkara_schema.tables import DeviceCursor, EventCount, EventLog, LogEpoch
 
 POSTGRES = "postgres"
 """Its name in logs and metrics."""
@@ -49,6 +50,33 @@ _COLUMNS: tuple[Any, ...] = tuple(getattr(EventLog, name) for name in StoredEven
 
 FIND: Question = select(*_COLUMNS).where(col(EventLog.event_id) == bindparam("event_id"))
 FIND_OWN: Question = FIND.where(col(EventLog.user_id) == bindparam("owner"))
+
+# One row, or one for each device that has acknowledged in this life of the log: a number of another life
+# names other events.
+DELIVERY: Question = (
+    select(
+        EventLog.event_id,
+        EventLog.user_id,
+        EventLog.seq,
+        EventLog.timestamp,
+        EventLog.created_at,
+        EventLog.expires_at,
+        EventLog.collapse_key,
+        DeviceCursor.device_id,
+        DeviceCursor.acked_seq,
+        DeviceCursor.updated_at,
+    )
+    .select_from(EventLog)
+    .outerjoin(
+        DeviceCursor,
+        (col(DeviceCursor.user_id) == col(EventLog.user_id))
+        & (col(DeviceCursor.epoch) == select(LogEpoch.epoch).scalar_subquery()),
+    )
+    .where(col(EventLog.event_id) == bindparam("event_id"))
+    .order_by(col(DeviceCursor.device_id))
+)
+DELIVERY_OF_OWN: Question = DELIVERY.where(col(EventLog.user_id) == bindparam("owner"))
+_DEVICE_COLUMNS = 3
 
 # A merge of the partitions' (user_id, seq) indexes: it reads the page and what is skipped, no more.
 PAGE: Question = (
@@ -86,7 +114,11 @@ DAY_COUNTS: Question = (
     .group_by(*_KIND)
 )
 
-PROBES: tuple[Question, ...] = (select(*_COLUMNS).limit(0), select(*_KIND).limit(0))
+PROBES: tuple[Question, ...] = (
+    select(*_COLUMNS).limit(0),
+    select(*_KIND).limit(0),
+    select(DeviceCursor.acked_seq).limit(0),
+)
 """They find out whether Postgres answers, has the tables, and lets us read them."""
 
 
@@ -161,6 +193,17 @@ class PostgresHistory:
         else:
             rows = await self._ask(FIND_OWN, {"event_id": event_id, "owner": owner})
         return StoredEvent._make(rows[0]) if rows else None
+
+    async def delivery(self, event_id: str, owner: str | None) -> Delivery | None:
+        """See `EventHistory.delivery`."""
+        if owner is None:
+            rows = await self._ask(DELIVERY, {"event_id": event_id})
+        else:
+            rows = await self._ask(DELIVERY_OF_OWN, {"event_id": event_id, "owner": owner})
+        if not rows:
+            return None
+        devices = [DeviceProgress(*row[-_DEVICE_COLUMNS:]) for row in rows if row[-1] is not None]
+        return Delivery(*rows[0][:-_DEVICE_COLUMNS], devices)
 
     async def page(self, user_id: str, page: HistoryPage) -> Sequence[StoredEvent]:
         """See `EventHistory.page`."""

@@ -128,6 +128,18 @@ def _add_routes(app: FastAPI, service: QueryService, catalogue: Catalogue) -> No
         user_id = request.path_params["user_id"]
         return answers.history_answer(await service.user_history(permit, user_id, _query(request)))
 
+    # After the history: /events/user/delivery is the history of the user "delivery".
+    @app.get(
+        access.DELIVERY,
+        operation_id="getEventDelivery",
+        summary="What is kept of one event's delivery",
+        response_class=answers.JsonAnswer,
+        responses=openapi.responses(openapi.DeliveryAnswer, NotFoundError),
+        openapi_extra=openapi.operation(openapi.identifier("event_id", EVENT_ID_PATTERN)),
+    )
+    async def delivery(request: Request, permit: Permitted) -> Response:
+        return answers.delivery_answer(await service.delivery(permit, request.path_params["event_id"]))
+
     @app.get(
         access.SUMMARY,
         operation_id="getAnalyticsSummary",

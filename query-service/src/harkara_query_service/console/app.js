@@ -7,6 +7,7 @@
  */
 
 import { fill, h } from './dom.js';
+import { icon } from './icons.js';
 import { ApiError, openSession } from './session.js';
 import { failure, loading } from './ui.js';
 import { apiPage } from './page_api.js';
@@ -123,7 +124,7 @@ function showFrame() {
   document.body.classList.toggle('signed-out', person === null);
   fill(nav, person === null ? [] : Object.entries(PAGES)
     .filter(([, page]) => !page.hidden && isOffered(page))
-    .map(([name, page]) => h('a', { href: `#/${name}`, 'aria-current': name === here ? 'page' : null }, page.title)));
+    .map(([name, page]) => h('a', { href: `#/${name}`, 'aria-current': name === here ? 'page' : null }, icon(name), page.title)));
   fill(sideEnd, themeSwitch(), person === null ? null : whoCard(person));
 }
 

@@ -16,7 +16,8 @@ const EVERY_MS = 5_000;
 export function eventPage(into, context) {
   const id = context.path[0] ?? '';
   const body = h('div');
-  fill(into, pageHead('Event', h('span', { class: 'mono wrap' }, id)), body);
+  const head = pageHead('Event', h('span', { class: 'mono wrap' }, id));
+  fill(into, head, body);
   const path = `/api/websocket/events/${encodeURIComponent(id)}`;
   loaded({
     into: body,
@@ -36,6 +37,8 @@ export function eventPage(into, context) {
             : 'Its id may be wrong, it is older than events are kept, or it is not yours.')));
         return;
       }
+      fill(/** @type {Element} */ (head.querySelector('h1')), event.event_type);
+      document.title = `${event.event_type} · Harkara`;
       const trail = h('div');
       fill(place, h('div', { class: 'event-page' },
         h('div', { class: 'column' }, facts(event, context), data(event)),

@@ -46,6 +46,7 @@ class Reader:
 
 STATS = "/api/websocket/stats"
 EVENT = "/api/websocket/events/{event_id}"
+DELIVERY = "/api/websocket/events/{event_id}/delivery"
 USER_EVENTS = "/api/websocket/events/user/{user_id}"
 SUMMARY = "/api/websocket/analytics/summary"
 CRITICAL_EVENTS = "/api/websocket/critical-events"
@@ -66,6 +67,7 @@ _STAFF: Mapping[str, Reach] = MappingProxyType({"support": Reach.ANY, "admin": R
 READS: Mapping[str, Mapping[str, Reach]] = MappingProxyType(
     {
         EVENT: _OWN_OR_STAFF,
+        DELIVERY: _OWN_OR_STAFF,
         USER_EVENTS: _OWN_OR_STAFF,
         STATS: _STAFF,
         SUMMARY: _STAFF,
