@@ -26,7 +26,7 @@ Life = Generator[float, None, None]
 EVENTS_PER_ORDER = 40
 """About so many events has one order, over all users."""
 
-ORDER_SECONDS = 1_000
+ORDER_SECONDS = 850
 """About so long an order lives."""
 
 _LOCATION_SECONDS = 30

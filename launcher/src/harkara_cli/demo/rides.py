@@ -14,8 +14,8 @@ from harkara_cli.demo.streets import Point, Route
 USUAL_METRES_PER_SECOND = 5.0
 """18 km/h: what an estimate reckons with."""
 
-_SLOWEST, _FASTEST = 0.65, 1.25
-_RED_LIGHT_CHANCE = 0.12
+_SLOWEST, _FASTEST = 0.75, 1.3
+_RED_LIGHT_CHANCE = 0.05
 _RED_LIGHT_SECONDS = (8.0, 35.0)
 
 

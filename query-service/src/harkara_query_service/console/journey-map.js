@@ -155,7 +155,7 @@ export class JourneyMap {
     const mark = /** @type {SVGGElement} */ (
       svg('g', { class: 'mark mark-rider' }, halo, svg('circle', { class: 'dot', r: 9 }))
     );
-    this.#layers.marks.append(mark);
+    this.#layers.marks.prepend(mark);
     return mark;
   }
 
