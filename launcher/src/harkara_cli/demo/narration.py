@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NEWS_LINES = 8
 _PLAIN_SECONDS = 10.0
+_PANEL_SECONDS = 0.4
 _LEVEL_STYLES = {"payment_failed": "bold red", "delivery_completed": "green", "order_created": "cyan"}
 _SENTENCES: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "order_created": lambda data: (
@@ -186,6 +187,7 @@ class TerminalNarrator(PlainNarrator):
         super().__init__()
         self._lines: deque[tuple[str, str, str]] = deque(maxlen=_NEWS_LINES)
         self._live: Live | None = None
+        self._drawn = 0.0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -210,8 +212,9 @@ class TerminalNarrator(PlainNarrator):
             self._lines.append((when, text, _LEVEL_STYLES.get(happening.event_type, "")))
 
     def goes_on(self, counts: Counts) -> None:
-        """Shows the panel as it is now."""
-        if self._live is not None:
+        """Shows the panel as it is now, not more often than an eye follows."""
+        if self._live is not None and time.monotonic() >= self._drawn + _PANEL_SECONDS:
+            self._drawn = time.monotonic()
             self._live.update(self._panel(counts), refresh=True)
 
     def news(self, sentence: str) -> None:
@@ -231,7 +234,7 @@ class TerminalNarrator(PlainNarrator):
         table.add_column(no_wrap=True, overflow="ellipsis")
         for when, text, style in self._lines:
             table.add_row(when, Text(text, style))
-        states = ", ".join(f"{count} {state}" for state, count in counts.under_way.items())
+        states = " · ".join(f"{count} {state}" for state, count in counts.under_way.items())
         parts = (Text(counts.sentence(), "bold"), Text(states or "nothing under way", "dim"))
         return Group(table, Text(), *parts)
 
