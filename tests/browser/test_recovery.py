@@ -39,7 +39,13 @@ async def network(mesh: Mesh) -> AsyncIterator[tuple[TcpProxy, str]]:
 
 
 def put_listener(
-    site: Site, mesh: Mesh, user_id: str, websocket_url: str | None = None, *, stores: bool = False
+    site: Site,
+    mesh: Mesh,
+    user_id: str,
+    websocket_url: str | None = None,
+    *,
+    stores: bool = False,
+    shares: bool = False,
 ) -> str:
     """A page that listens as this user, and its address.
 
@@ -49,14 +55,16 @@ def put_listener(
         user_id: The user.
         websocket_url: Where the page connects; the edge if absent.
         stores: Whether it keeps how far it got beyond a reload.
+        shares: Whether the tabs that show it share one connection.
     """
     mesh.add_users({user_id: "customer"})
     attributes = f'data-user="{user_id}" data-token="{mesh.token_of(user_id)}" data-type="{TYPE}"'
+    attributes += (" data-stores=yes" if stores else "") + (" data-shares=yes" if shares else "")
     return site.put(
         f"/{user_id}.html",
         f"""\
 <!doctype html>
-<html lang="en" {attributes}{" data-stores=yes" if stores else ""}>
+<html lang="en" {attributes}>
 <title>{user_id}</title>
 <link rel="icon" href="data:,">
 <meta name="harkara-websocket-url" content="{websocket_url or mesh.websocket_url}">
@@ -155,3 +163,23 @@ async def test_a_page_whose_connection_died_unnoticed_looks_after_it_when_the_ne
         await page.context.set_offline(False)
         await sees_more(page)
         await has_seen_all(page, flow)
+
+
+async def test_tabs_share_one_connection_and_miss_nothing_when_its_tab_is_closed(
+    browsing: Browsing, mesh: Mesh, site: Site
+) -> None:
+    context = await browsing.context()
+    first, second = await context.new_page(), await context.new_page()
+    sockets = Sockets(second)
+    address = put_listener(site, mesh, "tabs", shares=True)
+    for page in (first, second):
+        await page.goto(address)
+        await holds(page, "globalThis.ws?.getStatus().isConnected")
+    with flowing(mesh, "tabs", TYPE) as flow:
+        await sees_more(first)
+        await sees_more(second)
+        assert sockets.opened == []
+        await first.close()
+        await sees_more(second)
+        await has_seen_all(second, flow)
+    assert len(sockets.opened) == 1

@@ -163,3 +163,26 @@ test('disconnect ends the reading', async () => {
   await read();
   assert.equal(at.clock.pending, 0);
 });
+
+test('a token that the history refuses is replaced at the next attempt', async () => {
+  const rest = history();
+  const asked = [];
+  const at = makeService({
+    polling: { url: 'https://rest', fetch: rest.fetch, afterFailures: 1 },
+    token: ({ reason }) => {
+      asked.push(reason);
+      return `token_${asked.length}`;
+    },
+  });
+  rest.refused.add('Bearer token_1');
+  at.service.connect();
+  await read();
+  at.socket.end(1006);
+  await read();
+  at.clock.advance(1_000);
+  await read();
+  assert.deepEqual(asked, ['first', 'refused']);
+  at.socket.open();
+  assert.equal(at.socket.sent[0].token, 'token_2');
+  at.service.disconnect();
+});

@@ -361,3 +361,16 @@ test('an event whose type is the name of something else is told to * only', () =
   at.socket.say(event(42, { event_type: 'disconnected' }));
   assert.deepEqual(at.names, ['connected', '*']);
 });
+
+test('what a handler brings about is told after all handlers were told of its cause', () => {
+  const at = makeService();
+  const { service } = at;
+  const order = [];
+  service.off('connected');
+  service.on('connected', () => service.disconnect());
+  service.on('connected', () => order.push('connected'));
+  service.on('disconnected', () => order.push('disconnected'));
+  service.connect();
+  at.welcome();
+  assert.deepEqual(order, ['connected', 'disconnected']);
+});

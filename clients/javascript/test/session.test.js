@@ -252,3 +252,25 @@ test('a token that nobody can verify now is offered again before the old one end
   assert.equal(session.state, 'open');
   assert.equal(only(session.timerFired('renew', 570_000), 'fetch_token').length, 1);
 });
+
+test('where the server names no sound interval, a heartbeat comes every 30 seconds', () => {
+  for (const interval of [undefined, null, 0, -1, 'soon']) {
+    const session = sessionAt('authenticating');
+    const effects = session.received(authenticated({ heartbeat_interval: interval }), 0);
+    assert.equal(timer(effects, 'heartbeat'), 30_000);
+  }
+  const rare = sessionAt('authenticating');
+  assert.equal(timer(rare.received(authenticated({ heartbeat_interval: 600 }), 0), 'heartbeat'), SILENCE_MS / 2);
+});
+
+test('a token that lasts longer than a timer can wait for is not renewed when the timer ends', () => {
+  const year = 365 * 24 * 3_600_000;
+  const session = sessionAt('authenticating', { renewable: true });
+  const effects = session.received(authenticated({ expires_at: new Date(year).toISOString() }), 0);
+  const first = timer(effects, 'renew');
+  assert.equal(first, 2 ** 31 - 1);
+  assert.deepEqual(
+    session.timerFired('renew', first).map(({ kind, name }) => [kind, name]),
+    [['set_timer', 'renew']],
+  );
+});

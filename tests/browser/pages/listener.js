@@ -2,9 +2,12 @@
 // Settings are attributes of <html>: a page of an application would have its own way.
 import { WebSocketService } from '/client/index.js';
 
-const { token, user, type, stores } = document.documentElement.dataset;
+const { token, user, type, stores, shares } = document.documentElement.dataset;
 const seen = JSON.parse(sessionStorage.getItem('seen') ?? '[]');
-const ws = new WebSocketService(null, token, user, stores ? { storage: localStorage } : {});
+const ws = new WebSocketService(null, token, user, {
+  ...(stores && { storage: localStorage }),
+  shareTabs: shares === 'yes',
+});
 
 ws.on(type, (event) => {
   seen.push([event.seq, event.event_id]);
