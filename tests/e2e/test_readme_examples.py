@@ -1,4 +1,4 @@
-"""The README's examples do what the README says, as they stand there."""
+"""The examples of the README, and of emitting.md, do what the pages say, as they stand there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from tests.support.mesh import Mesh
 from tests.support.node import NO_NODE, node_with_websocket
 from tests.support.plain_client import connected
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 20
 
 
-def example(name: str, language: str) -> str:
-    """An example of the README, by the mark before it."""
-    match = re.search(rf"<!-- example: {name} -->\n```{language}\n(.*?)```", README, re.DOTALL)
-    assert match is not None, f"the README has no example {name}"
+def example(name: str, language: str, page: str = "README.md") -> str:
+    """An example of a page, by the mark before it."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    match = re.search(rf"<!-- example: {name} -->\n```{language}\n(.*?)```", text, re.DOTALL)
+    assert match is not None, f"{page} has no example {name}"
     return match[1]
 
 
@@ -34,8 +35,8 @@ def placed(text: str, before: str, after: str) -> str:
     return text.replace(before, after)
 
 
-def emit_as_the_readme_says(mesh: Mesh, user_id: str) -> str:
-    program = placed(example("emit", "python"), "127.0.0.1:50051", mesh.emit_target)
+def emit_as_the_readme_says(mesh: Mesh, user_id: str, page: str = "README.md") -> str:
+    program = placed(example("emit", "python", page), "127.0.0.1:50051", mesh.emit_target)
     done = subprocess.run(  # noqa: S603 - our own text.
         [sys.executable, "-W", "error", "-c", placed(program, "demo_customer", user_id)],
         env={**os.environ, "HARKARA_TOKEN": mesh.service_token_of("orders", "order_*")},
@@ -55,6 +56,12 @@ def test_the_examples_are_short() -> None:
 
 def test_the_emitting_example_stores_an_event(mesh: Mesh) -> None:
     said = emit_as_the_readme_says(mesh, "readme_emit")
+    assert said.startswith("Emitted(event_id='evt_")
+    assert said.endswith("seq=1, duplicate=False)\n")
+
+
+def test_the_example_without_the_client_stores_an_event(mesh: Mesh) -> None:
+    said = emit_as_the_readme_says(mesh, "readme_emit_stubs", "docs/emitting.md")
     assert 'event_id: "evt_' in said
     assert "seq: 1" in said
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,7 @@ from grpc import aio
 
 from harkara.event.v1 import emit_service_pb2 as pb
 from harkara.event.v1 import event_pb2
-from harkara_event_service.adapters.memory_log import MemoryLog
-from harkara_event_service.domain.event import Event, NumberedEvent
-from harkara_event_service.ports import Chain, Failure, Outcome
+from harkara_event_service.ports import Failure
 from tests.support.event_service import (
     EDGE,
     ORDERS,
@@ -26,55 +24,12 @@ from tests.support.event_service import (
     add_service,
     assembled_event_service,
 )
-from tests.support.events import MovableClock, fresh_event_id
+from tests.support.events import fresh_event_id
+from tests.support.held_log import HeldLog
 from tests.support.waiting import wait_until_async
 
 SECONDS = 20
 Code = grpc.StatusCode
-
-
-class HeldLog(MemoryLog):
-    """A log in memory whose appends wait, in order, until let through; some fail as told.
-
-    Attributes:
-        gate: While it is clear appends wait.
-        answers: While it is clear what was stored is not answered.
-        arrived: How many appends came.
-        failures: For which append, counted from 1, what becomes of it.
-        stored: What was stored, in order.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(self._committed_to, clock=MovableClock())
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.answers = asyncio.Event()
-        self.answers.set()
-        self.arrived = 0
-        self.failures: dict[int, Failure] = {}
-        self.stored: list[NumberedEvent] = []
-        self._turn = asyncio.Lock()
-
-    async def has_got(self, appends: int) -> None:
-        """Wait until so many came."""
-        await wait_until_async(lambda: self.arrived >= appends)
-
-    def _committed_to(self, events: Sequence[NumberedEvent]) -> None:
-        self.stored += events
-
-    async def append(
-        self, events: Sequence[Event], *, deadline: float, chain: Chain | None = None
-    ) -> Sequence[Outcome]:
-        self.arrived += 1
-        failure = self.failures.get(self.arrived)
-        async with self._turn:
-            await self.gate.wait()
-            if failure is not None and chain is not None:
-                chain.broken = True
-                return [failure] * len(events)
-            outcomes = await super().append(events, deadline=deadline, chain=chain)
-        await self.answers.wait()
-        return outcomes
 
 
 @pytest.fixture
