@@ -1,0 +1,235 @@
+"""One connection of a listener: authenticate, subscribe, hear, beat, renew the token. docs/protocol.md.
+
+It ends by an exception, whatever happens: `listener` knows what to do next, and keeps what outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from harkara_client.errors import StoppedError
+from harkara_client.received import Position
+from harkara_client.tokens import TokenSource
+
+OPEN_SECONDS: Final = 10.0
+"""How long a connection may take to be made, and again to be answered."""
+
+SILENT_INTERVALS: Final = 2.5
+"""Each heartbeat is answered: silence for so many of them means that nobody is there."""
+
+RENEW_SECONDS: Final = 60.0
+"""So long before its end a token is renewed; of a short one, at half of its time."""
+
+_RETRY_SECONDS: Final = 10.0
+_MAX_FRAME_BYTES: Final = 1024 * 1024
+_REFUSALS: Final = frozenset({"unknown_event_type", "too_many_subscriptions"})
+_log = logging.getLogger("harkara_client")
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """Any message of the server; what it does not have is as by default."""
+
+    type: str | None = None
+    event_type: str | None = None
+    event_level: str = ""
+    event_id: str = ""
+    timestamp: str = ""
+    user_id: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+    source: str = ""
+    seq: int | None = None
+    epoch: str = ""
+    recovered: bool | None = None
+    heartbeat_interval: float = 30.0
+    expires_at: str = ""
+    code: str = ""
+    message: str = ""
+    events: tuple[str, ...] = ()
+
+
+_DECODER: Final = msgspec.json.Decoder(Frame)
+
+
+class Connection:
+    """See the module.
+
+    Args:
+        socket: Where the server is.
+        tokens: Where tokens come from.
+        token: The one to begin with.
+        dealt_with: Says up to which number everything was dealt with; None where that is not known.
+        hear: Takes each event, and each answer to a heartbeat; waits where there is no room.
+    """
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        tokens: TokenSource,
+        token: str,
+        dealt_with: Callable[[], int | None],
+        hear: Callable[[Frame], Awaitable[None]],
+    ) -> None:
+        self._socket = socket
+        self._tokens = tokens
+        self._token = token
+        self._dealt_with = dealt_with
+        self._hear = hear
+        self._interval = 30.0
+        self._expires_at = 0.0
+        self._renewed: asyncio.Future[bool] | None = None
+        self.last_error = ("", "")
+
+    async def authenticate(
+        self, resume: Position | None, device_id: str | None, events: Sequence[str]
+    ) -> Frame:
+        """Say who we are and where to go on; the server's answer.
+
+        Args:
+            resume: Where to go on.
+            device_id: The server's memory, where there is no `resume`.
+            events: What to subscribe to.
+        """
+        auth: dict[str, object] = {"type": "auth", "token": self._token}
+        if device_id is not None:
+            auth["device_id"] = device_id
+        if resume is not None:
+            auth["resume"] = {"epoch": resume.epoch, "seq": resume.seq, "events": list(events)}
+        elif device_id is not None:
+            auth["resume"] = {"events": list(events)}
+        await self._send(auth)
+        async with asyncio.timeout(OPEN_SECONDS):
+            frame = await self._next_of("authenticated")
+            self._interval = heartbeat_seconds(frame)
+            self._expires_at = _moment(frame.expires_at)
+            if "resume" not in auth:
+                await self._send({"type": "subscribe", "events": list(events)})
+                await self._next_of("subscription_updated")
+        return frame
+
+    async def _next_of(self, kind: str) -> Frame:
+        while True:
+            frame = await self._receive()
+            if frame.type == kind:
+                return frame
+            self._note(frame)
+
+    async def hear_all(self) -> None:
+        """Hear until the connection ends.
+
+        Raises:
+            ConnectionClosed: It ended.
+            TimeoutError: Nothing was heard for too long.
+            StoppedError: The server does not know what was asked for.
+        """
+        helpers = [asyncio.create_task(self._beat())]
+        if self._tokens.can_renew:
+            helpers.append(asyncio.create_task(self._renew()))
+        try:
+            while True:
+                async with asyncio.timeout(self._interval * SILENT_INTERVALS):
+                    frame = await self._receive()
+                if frame.event_type is not None or frame.type == "heartbeat_ack":
+                    await self._hear(frame)
+                elif frame.type == "authenticated":
+                    self._expires_at = _moment(frame.expires_at)
+                    self._answer_renewal(good=True)
+                else:
+                    self._note(frame)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _note(self, frame: Frame) -> None:
+        """Take an error."""
+        if frame.type != "error":
+            return
+        if frame.code in _REFUSALS:
+            raise StoppedError(frame.code, frame.message, events=frame.events)
+        self.last_error = (frame.code, frame.message)
+        if frame.code == "try_again_later":
+            self._answer_renewal(good=False)
+        _log.warning("the server says %s: %s", frame.code, frame.message)
+
+    def _answer_renewal(self, *, good: bool) -> None:
+        if self._renewed is not None and not self._renewed.done():
+            self._renewed.set_result(good)
+
+    async def acknowledge(self) -> None:
+        """Say what was dealt with, outside of a heartbeat."""
+        if (seq := self._dealt_with()) is not None:
+            await self._send({"type": "ack", "seq": seq})
+
+    async def _beat(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(self._interval)
+                beat: dict[str, object] = {"type": "heartbeat"}
+                if (seq := self._dealt_with()) is not None:
+                    beat["ack"] = seq
+                await self._send(beat)
+
+    async def _renew(self) -> None:
+        """Give the server a new token before the one it has ends."""
+        with contextlib.suppress(ConnectionClosed):
+            left = self._expires_at - time.time()
+            wait = left - min(RENEW_SECONDS, left / 2)
+            while True:
+                await asyncio.sleep(max(0.05, wait))
+                if await self._renew_once():
+                    left = self._expires_at - time.time()
+                    wait = left - min(RENEW_SECONDS, left / 2)
+                else:
+                    wait = min(_RETRY_SECONDS, (self._expires_at - time.time()) / 4)
+
+    async def _renew_once(self) -> bool:
+        try:
+            token = await self._tokens.get()
+        except Exception:  # noqa: BLE001 - a caller's function may raise anything.
+            _log.warning("no new token")
+            return False
+        if token == self._token:
+            return False
+        self._renewed = asyncio.get_running_loop().create_future()
+        await self._send({"type": "auth", "token": token})
+        self._token = token
+        return await self._renewed
+
+    async def _send(self, message: dict[str, object]) -> None:
+        await self._socket.send(json.dumps(message, separators=(",", ":")))
+
+    async def _receive(self) -> Frame:
+        return _DECODER.decode(await self._socket.recv(decode=False))
+
+
+def open_socket(url: str) -> connect:
+    """Connect as docs/protocol.md says: no compression, heartbeats of the protocol's own, no proxy."""
+    return connect(
+        url,
+        compression=None,
+        ping_interval=None,
+        open_timeout=OPEN_SECONDS,
+        close_timeout=2,
+        max_size=_MAX_FRAME_BYTES,
+        proxy=None,
+    )
+
+
+def heartbeat_seconds(authenticated: Frame) -> float:
+    """How often the server wants to hear of us."""
+    return authenticated.heartbeat_interval
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
