@@ -126,6 +126,24 @@ async def test_it_goes_into_a_schema_of_any_name(orders: Database) -> None:
     assert waiting_in(orders) == 0
 
 
+async def test_a_service_needs_insert_and_a_relay_no_more_than_it_does(
+    running: Running, orders: Database, module_database: Database, user: str
+) -> None:
+    with psycopg.connect(orders.dsn) as connection:
+        name = connection.info.dbname
+        connection.execute(f"CREATE ROLE {name}_shop")
+        connection.execute(f"CREATE ROLE {name}_relay LOGIN PASSWORD 'only-for-tests'")
+        connection.execute(f"GRANT INSERT ON harkara_outbox TO {name}_shop")
+        connection.execute(f"GRANT SELECT, UPDATE, DELETE ON harkara_outbox TO {name}_relay")
+        connection.execute(f"SET LOCAL ROLE {name}_shop")
+        connection.execute(EMIT, (user, '{"n": 1}'))
+        connection.execute(EMIT, (user, '{"n": "no", "total_amount": ""}'))
+    dsn = psycopg.conninfo.make_conninfo(orders.dsn, user=f"{name}_relay", password="only-for-tests")
+    async with relaying(dsn, running.calls.target):
+        await wait_until_async(lambda: waiting_in(orders) == 0)
+    assert stored(module_database, user) == [1]
+
+
 # What the relay does.
 
 

@@ -40,5 +40,7 @@ async def test_it_emits_raises_and_closes_as_the_other_one(running: Running, use
                 emitter.emit(user, "no_such_type", {})
         with pytest.raises(EmitterClosedError):
             emitter.emit(user, "order_created", {})
+        with emitter:
+            assert emitter.emit(user, "order_created", {}).seq == 3
 
     await asyncio.to_thread(run)

@@ -102,6 +102,7 @@ class Emitter:
         self._has_renewed = False
 
     async def __aenter__(self) -> Self:
+        self._more = asyncio.Event()  # It belongs to the loop of now.
         self._is_open = True
         self._worker = asyncio.create_task(self._work(), name="harkara-emitter")
         self._worker.add_done_callback(self._ended)

@@ -33,11 +33,13 @@ class SyncEmitter:
 
     def __init__(self, targets: str | Sequence[str], *, token: Token, **options: Any) -> None:
         self._emitter = Emitter(targets, token=token, **options)
-        self._started: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
+        self._started = concurrent.futures.Future[asyncio.AbstractEventLoop]()
         self._stop = asyncio.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        self._started = concurrent.futures.Future()
+        self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="harkara-emitter", daemon=True)
         self._thread.start()
         self._started.result()
