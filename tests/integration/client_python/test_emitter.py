@@ -20,9 +20,8 @@ from harkara_client import (
     NotAnsweredError,
     RefusedError,
 )
-from harkara_client import (
-    emitter as emitter_module,
-)
+from harkara_client import emit_queue as queue_module
+from harkara_client import emitter as emitter_module
 from harkara_client.event_draft import new_event_id
 from harkara_client.events import OrderCreated, OrderCreatedItem
 from harkara_event_service.ports import Failure
@@ -101,8 +100,9 @@ async def test_a_refusal_names_code_and_field_and_the_events_beside_it_are_store
 @on_the_loop_of_the_module
 @pytest.mark.parametrize("seed", range(3))
 async def test_over_broken_streams_nothing_is_lost_doubled_or_out_of_order(
-    running: Running, module_database: Database, seed: int
+    running: Running, module_database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(queue_module, "MAX_BATCH_EVENTS", 10)  # Some are sent, and some are not, at each cut.
     users = [f"cut_{seed}_{number}" for number in range(5)]
     rng = random.Random(seed)  # noqa: S311 - no secret.
     async with (
@@ -133,7 +133,6 @@ async def test_over_broken_streams_nothing_is_lost_doubled_or_out_of_order(
     for each in users:
         numbers = [json.loads(data)["n"] for whose, _, data in mine if whose == each]
         assert numbers == sorted(numbers), "an event overtook another one of its user"
-    assert {answer.event_id for answer in answers} == {answer.event_id for answer in set(answers)}
     assert {(json.loads(data)["n"], seq) for _, seq, data in mine} == {
         (number, answer.seq) for number, answer in enumerate(answers)
     }
@@ -193,6 +192,8 @@ async def test_under_load_requests_wait_for_answers_and_grow(held: Assembled, lo
             emits.append(asyncio.create_task(emitter.emit("u", "order_created", {"n": number})))
             if number < 8:
                 await log.has_got(number + 1)
+            for _ in range(5):  # Long enough for another request to go, if one may.
+                await asyncio.sleep(0)
         log.gate.set()
         assert [(await emit).seq for emit in emits] == list(range(1, 51))
 
@@ -329,8 +330,8 @@ async def test_a_token_that_ran_out_is_asked_for_again_and_nobody_notices(
     assert len(asked) == 2
 
 
-async def test_what_cannot_be_sent_is_refused_before_it_is(held: Assembled, log: HeldLog) -> None:
-    async with Emitter(held.calls.target, token=ORDERS) as emitter:
+async def test_what_cannot_be_sent_is_refused_before_it_is() -> None:
+    async with Emitter("127.0.0.1:1", token="t", timeout=0.1) as emitter:
         with pytest.raises(RefusedError) as large:
             await emitter.emit("u", "order_created", {"x": "x" * 65_536})
         assert large.value.field == "data"
@@ -338,4 +339,3 @@ async def test_what_cannot_be_sent_is_refused_before_it_is(held: Assembled, log:
             await emitter.emit("u" * 200_000, "order_created", {})
         with pytest.raises(ValueError, match="NaN"):
             await emitter.emit("u", "order_created", {"total_amount": float("nan")})
-    assert log.arrived == 0
