@@ -49,8 +49,8 @@ def sources_of(name: str) -> list[str]:
 def needed_by(folder: str) -> set[str]:
     """A member's folder and those of the members that it depends on, whatever the depth."""
     folder_of = {
-        tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"]: path.parent.name
-        for path in ROOT.glob("*/pyproject.toml")
+        tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"]: str(path.parent.relative_to(ROOT))
+        for path in (*ROOT.glob("*/pyproject.toml"), *ROOT.glob("clients/*/pyproject.toml"))
     }
     project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [re.split(r"[^a-z0-9-]", name, maxsplit=1)[0] for name in project["dependencies"]]
@@ -200,7 +200,7 @@ def test_a_dockerfile_copies_what_is_there_and_what_it_needs(name: str) -> None:
     folders = {source for source in sources if (ROOT / source / "pyproject.toml").exists()}
     assert folders == needed_by("schema" if name == "migrate" else name)
     installed = next(rest for word, rest in instructions_of(name) if word == "RUN" and "pip wheel" in rest)
-    assert set(re.findall(r" \./([a-z-]+)", installed)) == folders
+    assert set(re.findall(r" \./([a-z/-]+)", installed)) == folders
 
 
 @pytest.mark.parametrize("name", BUILT)

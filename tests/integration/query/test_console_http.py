@@ -42,7 +42,11 @@ async def test_every_file_is_served_as_what_it_is_and_needs_no_token(served: Que
         response = await served.http.get(path)
         assert response.status_code == 200, path
         kinds = {"": "text/html; charset=utf-8", ".html": "text/html; charset=utf-8", ".svg": "image/svg+xml"}
-        kinds |= {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+        kinds |= {
+            ".json": "application/json",
+            ".js": "text/javascript; charset=utf-8",
+            ".css": "text/css; charset=utf-8",
+        }
         assert response.headers["content-type"] == kinds[Path(path).suffix], path
     assert served.auth.asked == []
 

@@ -125,6 +125,7 @@ function showFrame() {
   fill(nav, person === null ? [] : Object.entries(PAGES)
     .filter(([, page]) => !page.hidden && isOffered(page))
     .map(([name, page]) => h('a', { href: `#/${name}`, 'aria-current': name === here ? 'page' : null }, icon(name), page.title)));
+  nav.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   fill(sideEnd, themeSwitch(), person === null ? null : whoCard(person));
 }
 

@@ -22,7 +22,7 @@ const MEASURES = [
 
 // They outlive the page: who comes back sees the gap they left.
 const samples = new Samples(15 * MINUTE_MS, 5 * EVERY_MS);
-let minutes = '5';
+let minutes = '1';
 
 /**
  * @param {HTMLElement} into

@@ -96,7 +96,13 @@ export function splitFragment(fragment) {
   const parts = fragment.replace(/^#/, '').split('&');
   const given = parts.find((part) => part.startsWith('token='));
   const rest = parts.filter((part) => part !== given && part !== '').join('&');
-  return { token: given ? decodeURIComponent(given.slice('token='.length)).trim() || null : null, rest };
+  let token = given?.slice('token='.length) ?? '';
+  try {
+    token = decodeURIComponent(token);
+  } catch {
+    // No link of ours: the server will say what it thinks of it.
+  }
+  return { token: token.trim() || null, rest };
 }
 
 /**
