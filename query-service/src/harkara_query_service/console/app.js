@@ -28,8 +28,7 @@ import { summaryPage } from './page_summary.js';
  * @property {string[]} path What stands behind the page's name in the address.
  * @property {URLSearchParams} parameters
  * @property {AbortSignal} signal Aborted when the page is left.
- * @property {(address: string, options?: {replace?: boolean, quiet?: boolean}) => void} go To another address; `quiet`
- *   only changes what the address bar says.
+ * @property {(address: string) => void} go To another address.
  * @property {(text: string) => void} announce Tell a screen reader.
  * @property {() => void} signInAgain The token is not good any more.
  */
@@ -158,14 +157,14 @@ function signInAgain() {
   session.signOut();
 }
 
-/**
- * @param {string} address
- * @param {{replace?: boolean, quiet?: boolean}} [options]
- */
-function go(address, { replace = false, quiet = false } = {}) {
-  if (replace || quiet) history.replaceState(null, '', address);
-  else history.pushState(null, '', address);
-  if (!quiet) show();
+/** @param {string} address */
+function go(address) {
+  history.pushState(null, '', address);
+  const focused = document.activeElement?.id;
+  show();
+  // Whoever chose something with the keyboard goes on from there.
+  const next = (focused ? document.getElementById(focused) : null) ?? main.querySelector('h1');
+  next?.focus({ preventScroll: true });
 }
 
 /** Show the page of the address. */

@@ -18,6 +18,7 @@ export function criticalPage(into, context) {
   const asked = Number(context.parameters.get('hours') ?? 24);
   const hours = CHOICES.some(([choice]) => choice === asked) ? asked : 24;
   const choice = h('select', {
+    id: 'hours',
     onchange: (/** @type {any} */ event) => context.go(`#/critical?hours=${event.target.value}`),
   }, CHOICES.map(([value, text]) => h('option', { value, selected: value === hours }, text)));
   const body = h('div');

@@ -7,7 +7,9 @@ import { empty, levelBadge, loaded, pageHead } from './ui.js';
 
 /** @typedef {import('./app.js').Context} Context */
 
-const EVERY_MS = 5_000;
+// Devices' acknowledgements are written every few seconds.
+const AGAIN_MS = 6_000;
+const NEWS_MS = 60_000;
 
 /**
  * @param {HTMLElement} into
@@ -18,6 +20,9 @@ export function eventPage(into, context) {
   const body = h('div');
   const head = pageHead('Event', h('span', { class: 'mono wrap' }, id));
   fill(into, head, body);
+  /** @type {number | undefined} */
+  let news;
+  context.signal.addEventListener('abort', () => clearTimeout(news));
   const path = `/api/websocket/events/${encodeURIComponent(id)}`;
   loaded({
     into: body,
@@ -40,15 +45,24 @@ export function eventPage(into, context) {
       fill(/** @type {Element} */ (head.querySelector('h1')), event.event_type);
       document.title = `${event.event_type} · Harkara`;
       const trail = h('div');
+      clearTimeout(news);
+      const again = h('button', { class: 'button slim', type: 'button', onclick: () => delivery.reload() }, 'Look again');
       fill(place, h('div', { class: 'event-page' },
         h('div', { class: 'column' }, facts(event, context), data(event)),
-        h('section', { class: 'card', 'aria-label': 'Delivery' }, h('h2', {}, 'Delivery'), trail)));
-      loaded({
+        h('section', { class: 'card', 'aria-label': 'Delivery' },
+          h('div', { class: 'card-head' }, h('h2', {}, 'Delivery'), again), trail)));
+      // By itself only while it is news: each look of staff at another's event is kept in the audit log.
+      const delivery = loaded({
         into: trail,
         context,
-        everyMs: EVERY_MS,
-        load: async () => (await context.session.get(`${path}/delivery`, {}, { signal: context.signal })).data,
-        show: (delivery, at) => fill(at, steps(event, delivery)),
+        async load() {
+          const { data: known } = await context.session.get(`${path}/delivery`, {}, { signal: context.signal });
+          const all = known.devices.length > 0 && known.devices.every((/** @type {any} */ device) => device.acknowledged);
+          const age = Date.now() - new Date(event.created_at).getTime();
+          if (!all && age < NEWS_MS) news = setTimeout(() => delivery.reload(), AGAIN_MS);
+          return known;
+        },
+        show: (known, at) => fill(at, steps(event, known)),
       });
     },
   });
@@ -59,9 +73,7 @@ export function eventPage(into, context) {
  * @param {Context} context
  */
 function facts(event, context) {
-  const whose = event.user_id === context.person.userId || !context.person.staff
-    ? '#/history' : `#/history?user=${encodeURIComponent(event.user_id)}`;
-  const user = context.person.staff ? `#/history?user=${encodeURIComponent(event.user_id)}` : whose;
+  const user = context.person.staff ? `#/history?user=${encodeURIComponent(event.user_id)}` : '#/history';
   /** @type {[string, import('./dom.js').Child][]} */
   const rows = [
     ['Type', h('strong', {}, event.event_type)],

@@ -42,10 +42,12 @@ export function historyPage(into, context) {
   const problem = h('p', { class: 'problem', role: 'alert' });
 
   const search = h('input', {
+    id: 'whose',
     type: 'search', value: user, placeholder: 'asha, or evt_01J…', autocomplete: 'off', spellcheck: false,
     autocapitalize: 'off',
   });
   const choice = h('select', {
+    id: 'which',
     onchange: () => leadTo(user, choice.value),
   }, h('option', { value: '' }, 'All types'), type ? h('option', { value: type, selected: true }, type) : null);
   knownTypes(context).then((names) => {

@@ -34,7 +34,7 @@ export function summaryPage(into, context) {
       isToday
         ? h('span', { class: 'button', 'aria-disabled': 'true', 'aria-label': 'The day after is not here yet' }, '›')
         : h('a', { class: 'button', href: address(dayAfter(day, 1)), 'aria-label': 'The day after' }, '›'),
-      isToday ? h('span', { class: 'state good' }, 'Today, as it grows') : h('a', { class: 'button', href: '#/summary' }, 'Today')),
+      isToday ? h('span', { class: 'muted small' }, 'Today, as it grows') : h('a', { class: 'button', href: '#/summary' }, 'Today')),
     body);
   loaded({
     into: body,

@@ -89,6 +89,7 @@ export function loaded({ into, context, load, show, everyMs = null }) {
   /** @type {number | undefined} */
   let timer;
   let round = 0;
+  let shown = '';
   let shownAt = 0;
   let failures = 0;
 
@@ -101,7 +102,10 @@ export function loaded({ into, context, load, show, everyMs = null }) {
       failures = 0;
       shownAt = Date.now();
       fill(problem);
-      show(value, body);
+      const text = JSON.stringify(value);
+      // What is as it was stays as it is: whoever reads or has the focus there is not disturbed.
+      if (text !== shown) keepingFocus(body, () => show(value, body));
+      shown = text;
       body.removeAttribute('aria-busy');
       if (everyMs !== null) later(everyMs);
     } catch (error) {
@@ -134,6 +138,7 @@ export function loaded({ into, context, load, show, everyMs = null }) {
     reload(fresh = false) {
       if (fresh) {
         shownAt = 0;
+        shown = '';
         fill(problem);
         fill(body, loading());
         body.setAttribute('aria-busy', 'true');
@@ -141,6 +146,22 @@ export function loaded({ into, context, load, show, everyMs = null }) {
       run();
     },
   };
+}
+
+/**
+ * Do something that replaces what is in a place, and give the focus back to the link that had it.
+ *
+ * @param {Element} place
+ * @param {() => void} change
+ */
+function keepingFocus(place, change) {
+  const { activeElement } = document;
+  const address = place.contains(activeElement) ? activeElement?.getAttribute('href') : null;
+  change();
+  if (address) {
+    const link = [...place.querySelectorAll('a')].find((one) => one.getAttribute('href') === address);
+    link?.focus({ preventScroll: true });
+  }
 }
 
 /** @param {{event_id: string}} event */
