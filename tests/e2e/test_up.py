@@ -208,6 +208,24 @@ def test_status_says_the_same_as_up(up: Up) -> None:
     assert up.said["websocket_url"] in for_people
 
 
+def test_the_doctor_finds_a_mesh_that_runs_well(up: Up) -> None:
+    run = harkara("doctor", "--json", "--data-dir", up.data_dir)
+    found = {finding["name"]: finding for finding in json.loads(run.stdout)["findings"]}
+    # The machine of a test may be short of something; the mesh is not.
+    bad = {name for name, finding in found.items() if finding["verdict"] != "ok"}
+    assert bad <= {"open files", "disk", "python", "packages", "connections"}, run.stdout
+    assert set(found) >= {
+        "mesh",
+        "database",
+        "tables",
+        "clock of edge",
+        "WebSocket",
+        "auth-service gRPC",
+        "code",
+    }
+    assert up.said["users"][0]["token"] not in run.stdout
+
+
 def test_what_emit_emits_tail_prints(up: Up) -> None:
     about = ("--user", "demo_customer", "--data-dir", up.data_dir)
     emitted = harkara("emit", "--type", "order_created", "--data", ORDER, "--json", *about)

@@ -10,7 +10,19 @@ from collections.abc import Sequence
 
 import typer
 
-from harkara_cli.commands import bench, catalogue, emit, events, mesh, tail, testing, tokens, upkeep, users
+from harkara_cli.commands import (
+    bench,
+    catalogue,
+    doctor,
+    emit,
+    events,
+    mesh,
+    tail,
+    testing,
+    tokens,
+    upkeep,
+    users,
+)
 from harkara_cli.console import say
 from harkara_cli.errors import CliError, MisuseError
 
@@ -38,7 +50,7 @@ def build_app() -> typer.Typer:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    for group in (mesh, emit, tail, events, catalogue, tokens, users, upkeep, testing, bench):
+    for group in (mesh, doctor, emit, tail, events, catalogue, tokens, users, upkeep, testing, bench):
         group.register(app)
     return app
 

@@ -107,7 +107,7 @@ class Rest:
             message = f"query-service: {error.reason}"
             raise CliError(message) from error
         except (OSError, HTTPException) as error:
-            message = f"query-service: {error or type(error).__name__}"
+            message = f"query-service: {str(error) or type(error).__name__}"
             raise CliError(message) from error
 
     def _told(self, status: int, body: bytes) -> CliError:

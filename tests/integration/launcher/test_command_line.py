@@ -16,6 +16,7 @@ COMMANDS = [
     [],
     ["up"],
     ["status"],
+    ["doctor"],
     ["token"],
     ["users"],
     ["users", "add"],
