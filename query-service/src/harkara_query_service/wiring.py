@@ -114,6 +114,7 @@ async def serve(
         app = create_app(
             service,
             catalogue=catalogue,
+            websocket_url=settings.websocket_url,
             origins=OriginRule.parse(settings.allowed_origins),
             max_requests=settings.max_requests,
             metrics=metrics,

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from harkara_catalogue import Catalogue, asyncapi_document, event_schema, events_schema
+from harkara_catalogue import (
+    Catalogue,
+    asyncapi_document,
+    catalogue_typescript,
+    event_schema,
+    events_schema,
+)
 from harkara_cli.main import main
 
 Captured = pytest.CaptureFixture[str]
@@ -60,6 +66,11 @@ def test_the_asyncapi_document_is_printed_of_all_types_or_of_one(capsys: Capture
     assert [name for name in one["components"]["messages"] if name.startswith("event_")] == [
         "event_order_ready"
     ]
+
+
+def test_types_for_typescript_are_those_that_the_client_ships(capsys: Captured) -> None:
+    assert main(["catalogue", "--format", "typescript"]) == 0
+    assert capsys.readouterr().out == catalogue_typescript(Catalogue.reference())
 
 
 def test_a_deployments_own_types_are_shown_like_the_others(own_types: Path, capsys: Captured) -> None:

@@ -1,6 +1,7 @@
 """The command line as a shell sees it: help, misuse, failures."""
 
 import io
+import os
 import subprocess
 import sys
 import time
@@ -223,3 +224,32 @@ def test_help_and_tokens_load_nothing_that_is_slow(data_dir: str) -> None:
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("harkara doc", ["doctor"]),
+        ("harkara emit --type payment_", ["payment_initiated", "payment_completed", "payment_failed"]),
+        ("harkara catalogue --type eta", ["eta_updated"]),
+        ("harkara tail --types eta_updated,order_r", ["eta_updated,order_ready"]),
+        ("harkara tail --user demo_c", ["demo_customer"]),
+        ("harkara events list --user demo_s", ["demo_shop"]),
+        ("harkara tail --level cr", ["critical"]),
+    ],
+)
+def test_a_shell_completes_commands_types_and_users(words: str, offered: list[str]) -> None:
+    asked = {
+        "_HARKARA_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    run = subprocess.run(
+        [sys.executable, "-P", "-m", "harkara_cli"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (run.stdout.split(), run.stderr) == (offered, "")

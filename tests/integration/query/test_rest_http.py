@@ -181,13 +181,14 @@ async def test_the_openapi_document_is_valid_and_needs_no_token(mesh: QueryMesh)
 async def test_the_asyncapi_document_needs_no_token_and_has_the_deployments_own_types(
     reader_dsn: str, tmp_path: Path
 ) -> None:
+    url = "wss://events.example.com/api/websocket/ws"
     file = tmp_path / "types.json"
     file.write_text('{"event_types": {"coupon_granted": {"level": "low", "data": {"coupon_id": "string"}}}}')
-    async with running_query_service(reader_dsn, tmp_path, catalogue_file=file) as mesh:
+    async with running_query_service(reader_dsn, tmp_path, catalogue_file=file, websocket_url=url) as mesh:
         response = await mesh.get("/asyncapi.json")
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
-    assert response.json() == asyncapi_document(load_catalogue(file))
+    assert response.json() == asyncapi_document(load_catalogue(file), url)
     assert "event_coupon_granted" in response.json()["components"]["messages"]
 
 

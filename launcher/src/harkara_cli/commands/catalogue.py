@@ -20,11 +20,11 @@ def register(app: typer.Typer) -> None:
 def catalogue(
     *,
     output: Annotated[
-        Literal["table", "json-schema", "asyncapi"],
+        Literal["table", "json-schema", "asyncapi", "typescript"],
         typer.Option(
             "--format",
-            help="A table for people, a JSON Schema of an event as a client gets it, or the AsyncAPI document"
-            " of the WebSocket API.",
+            help="A table for people, a JSON Schema of an event as a client gets it, the AsyncAPI document of"
+            " the WebSocket API, or types of events for TypeScript.",
         ),
     ] = "table",
     event_type: Annotated[
@@ -50,7 +50,12 @@ def catalogue(
     """Show the event types: their level, when they come, what they hold. The mesh need not run."""
     import json  # noqa: PLC0415 - see main.
 
-    from harkara_catalogue import asyncapi_document, event_schema, events_schema  # noqa: PLC0415
+    from harkara_catalogue import (  # noqa: PLC0415
+        asyncapi_document,
+        catalogue_typescript,
+        event_schema,
+        events_schema,
+    )
     from harkara_cli.catalogue_view import show_all, show_one  # noqa: PLC0415
     from harkara_cli.console import put  # noqa: PLC0415
 
@@ -61,6 +66,8 @@ def catalogue(
         show_all(types)
     elif output == "asyncapi":
         put(json.dumps(asyncapi_document(types), indent=2))
+    elif output == "typescript":
+        put(catalogue_typescript(types).rstrip("\n"))
     else:
         schema = events_schema(types) if event_type is None else event_schema(types, event_type)
         put(json.dumps(schema, indent=2))

@@ -45,7 +45,7 @@ def create_app(  # noqa: PLR0913 - what an application consists of.
     service: QueryService,
     *,
     catalogue: Catalogue,
-    websocket_url: str = DEFAULT_WEBSOCKET_URL,
+    websocket_url: str | None = None,
     origins: OriginRule,
     max_requests: int,
     metrics: Metrics,
@@ -56,7 +56,8 @@ def create_app(  # noqa: PLR0913 - what an application consists of.
     Args:
         service: What answers.
         catalogue: The event types, for the documents.
-        websocket_url: Where clients connect, for the AsyncAPI document.
+        websocket_url: Where clients connect, for the AsyncAPI document; None for where a mesh on one machine
+            has it.
         origins: Whose pages may read answers.
         max_requests: How many requests may be in flight.
         metrics: Where requests are counted.
@@ -75,7 +76,7 @@ def create_app(  # noqa: PLR0913 - what an application consists of.
     app.add_middleware(HttpShell, origins=origins, max_requests=max_requests, metrics=metrics)
     _add_failures(app, metrics)
     _add_routes(app, service, catalogue)
-    _add_asyncapi(app, asyncapi_document(catalogue, websocket_url))
+    _add_asyncapi(app, asyncapi_document(catalogue, websocket_url or DEFAULT_WEBSOCKET_URL))
     _add_security_scheme(app)
     if console is not None:
         console.add_to(app)
