@@ -16,9 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ulid import ULID
 
 from harkara.event.v1 import event_pb2
-from harkara_cli import mesh_state
 from harkara_cli.calls import UncertainError, connected_to_all
-from harkara_cli.data_dir import DataDir
 from harkara_cli.demo.services import SERVICES
 from harkara_cli.demo.telling import Happening
 from harkara_cli.emit import BATCH, Emitter
@@ -27,7 +25,6 @@ from harkara_cli.errors import CliError
 # Soon over, so that a mesh that is away is told, and Ctrl-C is not waited for.
 _CALL_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5
-_CREDENTIAL_SECONDS = 86_400
 _RENEW_SECONDS = 43_200
 
 
@@ -70,13 +67,23 @@ class Emission:
     """Emits as each of the city's services.
 
     Args:
-        data: The data folder of the mesh.
+        find_targets: Where event-services are; asked again after each failure. Raises `CliError` where there
+            is none.
+        mint: A credential of a service that may emit the types of these globs.
         on_news: Told when the mesh is away and when it is back.
         stopping: Set when no more is to be tried.
     """
 
-    def __init__(self, data: DataDir, *, on_news: Callable[[str], None], stopping: Event) -> None:
-        self._data = data
+    def __init__(
+        self,
+        *,
+        find_targets: Callable[[], Sequence[str]],
+        mint: Callable[[str, Sequence[str]], str],
+        on_news: Callable[[str], None],
+        stopping: Event,
+    ) -> None:
+        self._find_targets = find_targets
+        self._mint = mint
         self._on_news = on_news
         self._stopping = stopping
         self._open = ExitStack()
@@ -145,8 +152,8 @@ class Emission:
             self._fresh_until = time.monotonic() + _RENEW_SECONDS
         if source not in self._emitters:
             try:
-                targets = mesh_state.load(self._data).emit_targets
-                credential = self._data.minter().for_service(source, SERVICES[source], _CREDENTIAL_SECONDS)
+                targets = self._find_targets()
+                credential = self._mint(source, SERVICES[source])
             except CliError as error:
                 raise UncertainError(str(error)) from error
             replicas = connected_to_all(targets, "event-service", credential, seconds=_CALL_SECONDS)

@@ -32,6 +32,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TURN_SECONDS = 0.1
 # More than this at once is not made up for: the city waited.
 _LONGEST_TURN_SECONDS = 1.0
+_CREDENTIAL_SECONDS = 86_400  # Emission asks for new ones before these end.
 _LEAST_CUSTOMERS = 8
 _LEAST_RIDERS = 5
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -91,7 +92,13 @@ def run(options: DemoOptions) -> int:
     narrator = _narrator(as_json=options.as_json)
     with _stopped_by_signals() as stopping, narrator:
         narrator.begins(_links(city, people, data, state), options.seed, options.speed)
-        _Demo(city, pace, narrator, Emission(data, on_news=narrator.news, stopping=stopping), stopping).run()
+        emission = Emission(
+            find_targets=lambda: mesh_state.load(data).emit_targets,
+            mint=lambda service, globs: data.minter().for_service(service, globs, _CREDENTIAL_SECONDS),
+            on_news=narrator.news,
+            stopping=stopping,
+        )
+        _Demo(city, pace, narrator, emission, stopping).run()
     return 0
 
 
