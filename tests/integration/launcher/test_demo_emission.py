@@ -116,9 +116,9 @@ def test_a_mesh_that_comes_back_elsewhere_gets_the_same_events(services: list[An
     bringing = Bringing(at_first, CliError("no mesh runs"), at_second)
     bringing.bring(*drafts("order_service"))
     assert (first.asked, [ids for _, ids in second.asked]) == ([], [["evt_1"]])
-    assert [news.rpartition(":")[2].strip() for news in bringing.news] == [
-        "the city waits",
-        "the mesh is back; the city goes on",
+    assert [news.partition(" (")[0] for news in bringing.news] == [
+        "the mesh does not answer, so the city waits",
+        "the mesh is back: the city goes on",
     ]
 
 

@@ -131,13 +131,13 @@ class Emission:
             self._wait("event-service cannot store now")
         elif self._is_away:
             self._is_away = False
-            self._on_news("the mesh is back; the city goes on")
+            self._on_news("the mesh is back: the city goes on")
         return left
 
     def _wait(self, why: str) -> None:
         if not self._is_away:
             self._is_away = True
-            self._on_news(f"{why}: the city waits")
+            self._on_news(f"the mesh does not answer, so the city waits ({why})")
         self.close()
         self._stopping.wait(_PAUSE_SECONDS)
 
