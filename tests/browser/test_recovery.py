@@ -39,13 +39,7 @@ async def network(mesh: Mesh) -> AsyncIterator[tuple[TcpProxy, str]]:
 
 
 def put_listener(
-    site: Site,
-    mesh: Mesh,
-    user_id: str,
-    websocket_url: str | None = None,
-    *,
-    stores: bool = False,
-    shares: bool = False,
+    site: Site, mesh: Mesh, user_id: str, websocket_url: str | None = None, *, more: str = ""
 ) -> str:
     """A page that listens as this user, and its address.
 
@@ -54,8 +48,8 @@ def put_listener(
         mesh: Where the user is added.
         user_id: The user.
         websocket_url: Where the page connects; the edge if absent.
-        stores: Whether it keeps how far it got beyond a reload.
-        shares: Whether the tabs that show it share one connection.
+        more: `data-stores`: it keeps how far it got beyond a reload. `data-shares`: all tabs have one
+            connection.
     """
     mesh.add_users({user_id: "customer"})
     attributes = f'data-user="{user_id}" data-token="{mesh.token_of(user_id)}" data-type="{TYPE}"'
@@ -64,7 +58,7 @@ def put_listener(
         f"/{user_id}.html",
         f"""\
 <!doctype html>
-<html lang="en" {attributes}>
+<html lang="en" {attributes} {more}>
 <title>{user_id}</title>
 <link rel="icon" href="data:,">
 <meta name="harkara-websocket-url" content="{websocket_url or mesh.websocket_url}">
@@ -137,7 +131,7 @@ async def test_a_page_whose_edge_is_killed_misses_nothing(browsing: Browsing, me
 async def test_a_page_that_is_loaded_again_goes_on_where_it_was(
     browsing: Browsing, mesh: Mesh, site: Site
 ) -> None:
-    page = await browsing.open(put_listener(site, mesh, "reloaded", stores=True))
+    page = await browsing.open(put_listener(site, mesh, "reloaded", more="data-stores"))
     await holds(page, "globalThis.ready")
     with flowing(mesh, "reloaded", TYPE) as flow:
         for _ in range(3):
@@ -165,21 +159,22 @@ async def test_a_page_whose_connection_died_unnoticed_looks_after_it_when_the_ne
         await has_seen_all(page, flow)
 
 
-async def test_tabs_share_one_connection_and_miss_nothing_when_its_tab_is_closed(
+async def test_tabs_share_one_connection_and_the_one_that_stays_misses_nothing(
     browsing: Browsing, mesh: Mesh, site: Site
 ) -> None:
+    url = put_listener(site, mesh, "tabs", more="data-shares")
     context = await browsing.context()
     first, second = await context.new_page(), await context.new_page()
-    sockets = Sockets(second)
-    address = put_listener(site, mesh, "tabs", shares=True)
-    for page in (first, second):
-        await page.goto(address)
-        await holds(page, "globalThis.ws?.getStatus().isConnected")
+    of_first, of_second = Sockets(first), Sockets(second)
+    await first.goto(url)
+    await holds(first, "globalThis.ready")
+    await second.goto(url)
+    await holds(second, "globalThis.ws?.getStatus().isConnected")
     with flowing(mesh, "tabs", TYPE) as flow:
         await sees_more(first)
         await sees_more(second)
-        assert sockets.opened == []
+        assert (len(of_first.opened), len(of_second.opened)) == (1, 0)
         await first.close()
         await sees_more(second)
         await has_seen_all(second, flow)
-    assert len(sockets.opened) == 1
+    assert len(of_second.opened) == 1

@@ -5,8 +5,8 @@ import { WebSocketService } from '/client/index.js';
 const { token, user, type, stores, shares } = document.documentElement.dataset;
 const seen = JSON.parse(sessionStorage.getItem('seen') ?? '[]');
 const ws = new WebSocketService(null, token, user, {
-  ...(stores && { storage: localStorage }),
-  shareTabs: shares === 'yes',
+  storage: stores === undefined ? undefined : localStorage,
+  shareTabs: shares !== undefined,
 });
 
 ws.on(type, (event) => {
