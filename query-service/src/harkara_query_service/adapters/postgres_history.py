@@ -51,32 +51,32 @@ _COLUMNS: tuple[Any, ...] = tuple(getattr(EventLog, name) for name in StoredEven
 FIND: Question = select(*_COLUMNS).where(col(EventLog.event_id) == bindparam("event_id"))
 FIND_OWN: Question = FIND.where(col(EventLog.user_id) == bindparam("owner"))
 
+_DELIVERY_COLUMNS: tuple[Any, ...] = (
+    EventLog.event_id,
+    EventLog.user_id,
+    EventLog.seq,
+    EventLog.timestamp,
+    EventLog.created_at,
+    EventLog.expires_at,
+    EventLog.collapse_key,
+    DeviceCursor.device_id,
+    DeviceCursor.acked_seq,
+    DeviceCursor.updated_at,
+)
 # One row, or one for each device that has acknowledged in this life of the log: a number of another life
 # names other events.
 DELIVERY: Question = (
-    select(
-        EventLog.event_id,
-        EventLog.user_id,
-        EventLog.seq,
-        EventLog.timestamp,
-        EventLog.created_at,
-        EventLog.expires_at,
-        EventLog.collapse_key,
-        DeviceCursor.device_id,
-        DeviceCursor.acked_seq,
-        DeviceCursor.updated_at,
-    )
+    select(*_DELIVERY_COLUMNS)
     .select_from(EventLog)
     .outerjoin(
         DeviceCursor,
         (col(DeviceCursor.user_id) == col(EventLog.user_id))
-        & (col(DeviceCursor.epoch) == select(LogEpoch.epoch).scalar_subquery()),
+        & (col(DeviceCursor.epoch) == select(col(LogEpoch.epoch)).scalar_subquery()),
     )
     .where(col(EventLog.event_id) == bindparam("event_id"))
     .order_by(col(DeviceCursor.device_id))
 )
 DELIVERY_OF_OWN: Question = DELIVERY.where(col(EventLog.user_id) == bindparam("owner"))
-_DEVICE_COLUMNS = 3
 
 # A merge of the partitions' (user_id, seq) indexes: it reads the page and what is skipped, no more.
 PAGE: Question = (
@@ -117,7 +117,7 @@ DAY_COUNTS: Question = (
 PROBES: tuple[Question, ...] = (
     select(*_COLUMNS).limit(0),
     select(*_KIND).limit(0),
-    select(DeviceCursor.acked_seq).limit(0),
+    select(col(DeviceCursor.acked_seq)).limit(0),
 )
 """They find out whether Postgres answers, has the tables, and lets us read them."""
 
@@ -202,8 +202,21 @@ class PostgresHistory:
             rows = await self._ask(DELIVERY_OF_OWN, {"event_id": event_id, "owner": owner})
         if not rows:
             return None
-        devices = [DeviceProgress(*row[-_DEVICE_COLUMNS:]) for row in rows if row[-1] is not None]
-        return Delivery(*rows[0][:-_DEVICE_COLUMNS], devices)
+        first = rows[0]
+        return Delivery(
+            event_id=first.event_id,
+            user_id=first.user_id,
+            seq=first.seq,
+            timestamp=first.timestamp,
+            created_at=first.created_at,
+            expires_at=first.expires_at,
+            collapse_key=first.collapse_key,
+            devices=[
+                DeviceProgress(row.device_id, row.acked_seq, row.updated_at)
+                for row in rows
+                if row.device_id is not None
+            ],
+        )
 
     async def page(self, user_id: str, page: HistoryPage) -> Sequence[StoredEvent]:
         """See `EventHistory.page`."""
