@@ -41,11 +41,30 @@
  */
 
 /**
+ * What is told beside events, and with it.
+ *
+ * @typedef {object} LifecycleDetails
+ * @property {{user_id: string, user_role: string, connection_id: string, epoch: string, seq: number,
+ *   expires_at: string, recovered: boolean}} connected
+ * @property {{code: number, reason: string, willReconnect: boolean}} disconnected
+ * @property {{attempt: number, delay: number}} reconnecting `delay` in milliseconds.
+ * @property {import('./effects.js').ConnectionFailure} connection_failed
+ * @property {{before: import('./effects.js').Position, after: import('./effects.js').Position}} gap
+ * @property {{code: string, message?: string, events?: string[]}} error
+ * @property {{subscribed_events: string[]}} subscription_updated
+ * @property {{expires_at: string}} token_expiring
+ * @property {{active: boolean}} polling
+ */
+
+/** @typedef {import('../types/events.js').EventType | keyof LifecycleDetails | '*' | (string & {})} Name */
+
+/**
  * What a handler of a name is called with.
  *
  * @template {string} Name
  * @typedef {Name extends import('../types/events.js').EventType
  *   ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]>
+ *   : Name extends keyof LifecycleDetails ? LifecycleDetails[Name]
  *   : Name extends '*' ? import('../types/events.js').HarkaraEvent : any} DetailOf
  */
 

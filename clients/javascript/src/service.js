@@ -210,7 +210,7 @@ export class WebSocketService {
    * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`,
    * `polling`.
    *
-   * @template {EventType | '*' | (string & {})} Name
+   * @template {import('./options.js').Name} Name
    * @param {Name} name
    * @param {(detail: import('./options.js').DetailOf<Name>) => unknown} handler
    * @returns {this}

@@ -85,7 +85,50 @@ export type Status = {
      */
     reconnectAttempts: number;
 };
-export type DetailOf<Name extends string> = Name extends import('../types/events.js').EventType ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]> : Name extends '*' ? import('../types/events.js').HarkaraEvent : any;
+export type LifecycleDetails = {
+    connected: {
+        user_id: string;
+        user_role: string;
+        connection_id: string;
+        epoch: string;
+        seq: number;
+        expires_at: string;
+        recovered: boolean;
+    };
+    disconnected: {
+        code: number;
+        reason: string;
+        willReconnect: boolean;
+    };
+    /**
+     * `delay` in milliseconds.
+     */
+    reconnecting: {
+        attempt: number;
+        delay: number;
+    };
+    connection_failed: import('./effects.js').ConnectionFailure;
+    gap: {
+        before: import('./effects.js').Position;
+        after: import('./effects.js').Position;
+    };
+    error: {
+        code: string;
+        message?: string;
+        events?: string[];
+    };
+    subscription_updated: {
+        subscribed_events: string[];
+    };
+    token_expiring: {
+        expires_at: string;
+    };
+    polling: {
+        active: boolean;
+    };
+};
+export type Name = import('../types/events.js').EventType | keyof LifecycleDetails | '*' | (string & {});
+export type DetailOf<Name extends string> = Name extends import('../types/events.js').EventType ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]> : Name extends keyof LifecycleDetails ? LifecycleDetails[Name] : Name extends '*' ? import('../types/events.js').HarkaraEvent : any;
 /**
  * What else may be said. All of it is optional.
  *
@@ -122,11 +165,28 @@ export type DetailOf<Name extends string> = Name extends import('../types/events
  * @property {number} reconnectAttempts How many attempts there were since the last connection.
  */
 /**
+ * What is told beside events, and with it.
+ *
+ * @typedef {object} LifecycleDetails
+ * @property {{user_id: string, user_role: string, connection_id: string, epoch: string, seq: number,
+ *   expires_at: string, recovered: boolean}} connected
+ * @property {{code: number, reason: string, willReconnect: boolean}} disconnected
+ * @property {{attempt: number, delay: number}} reconnecting `delay` in milliseconds.
+ * @property {import('./effects.js').ConnectionFailure} connection_failed
+ * @property {{before: import('./effects.js').Position, after: import('./effects.js').Position}} gap
+ * @property {{code: string, message?: string, events?: string[]}} error
+ * @property {{subscribed_events: string[]}} subscription_updated
+ * @property {{expires_at: string}} token_expiring
+ * @property {{active: boolean}} polling
+ */
+/** @typedef {import('../types/events.js').EventType | keyof LifecycleDetails | '*' | (string & {})} Name */
+/**
  * What a handler of a name is called with.
  *
  * @template {string} Name
  * @typedef {Name extends import('../types/events.js').EventType
  *   ? import('../types/events.js').EventOf<Name, import('../types/events.js').EventDataByType[Name]>
+ *   : Name extends keyof LifecycleDetails ? LifecycleDetails[Name]
  *   : Name extends '*' ? import('../types/events.js').HarkaraEvent : any} DetailOf
  */
 export {};

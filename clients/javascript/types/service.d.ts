@@ -50,12 +50,12 @@ export declare class WebSocketService {
      * `disconnected`, `reconnecting`, `connection_failed`, `gap`, `error`, `subscription_updated`, `token_expiring`,
      * `polling`.
      *
-     * @template {EventType | '*' | (string & {})} Name
+     * @template {import('./options.js').Name} Name
      * @param {Name} name
      * @param {(detail: import('./options.js').DetailOf<Name>) => unknown} handler
      * @returns {this}
      */
-    on<Name extends EventType | '*' | (string & {})>(name: Name, handler: (detail: import('./options.js').DetailOf<Name>) => unknown): this;
+    on<Name extends import('./options.js').Name>(name: Name, handler: (detail: import('./options.js').DetailOf<Name>) => unknown): this;
     /**
      * Undo `on`.
      *

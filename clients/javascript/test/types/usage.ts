@@ -24,7 +24,11 @@ ws.on('*', (event) => {
   return event.level === 'critical';
 });
 
-ws.on('connection_failed', ({ final }) => final);
+ws.on('connection_failed', ({ final, attempts }) => final || attempts > 5);
+ws.on('gap', ({ before, after }) => after.seq - before.seq);
+// @ts-expect-error - a gap has no reason.
+ws.on('gap', ({ reason }) => reason);
+ws.on('a_deployments_own', (event) => event.data.anything);
 
 export const kept: HarkaraEvent[] = [];
 const { isConnected, queuedMessages }: { isConnected: boolean; queuedMessages: number } = ws.getStatus();
