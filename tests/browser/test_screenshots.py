@@ -1,14 +1,15 @@
 """Takes the pictures of docs/images: `./harkara test --browser --screenshots`. They are to be looked at.
 
-What they show is the demo's city, in the order of a day: the live page needs a minute of it, the journey an
-order that is on its way.
+What they show is the demo's city: the live page needs a minute of it, the journey an order on its way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.support.browser import DESKTOP, Browsing
+from tests.support.browser import DESKTOP, Browsing, holds
 from tests.support.demo import Demo, living_city
 from tests.support.mesh import Mesh
 from tests.support.plain_client import listening
@@ -35,6 +36,7 @@ LOOKS: list[tuple[str, ViewportSize, Literal["light", "dark"]]] = [
 ]
 SECONDS_OF_LIVE = 65
 ON_ITS_WAY_MS = 90_000
+HALFWAY_KM = 1.5
 
 
 async def take(page: Page, name: str) -> None:
@@ -47,21 +49,30 @@ async def take(page: Page, name: str) -> None:
 
 
 @asynccontextmanager
-async def listeners(mesh: Mesh, demo: Demo) -> AsyncIterator[None]:
+async def listeners(mesh: Mesh) -> AsyncIterator[None]:
     """Customers come and go, so that there are counts to see."""
+    names = [f"visitor_{number}" for number in range(25)]
+    mesh.add_users(dict.fromkeys(names, "customer"))
+    types = (["*"], ["order_created", "delivery_arrived"], ["eta_updated"])
 
     async def come_and_go() -> None:
-        token, wallet = (demo.links[name].partition("token=")[2] for name in ("journey", "wallet"))
-        types = [["*"], ["order_created", "delivery_arrived"], ["eta_updated"]]
-        async with AsyncExitStack() as stack:
-            for number in range(1_000):
-                wanted = 8 + round(6 * math.sin(number / 7))
-                if number % 12 < wanted:
-                    client = listening(mesh.websocket_url, (token, wallet)[number % 2], types[number % 3])
+        there: list[AsyncExitStack] = []
+        try:
+            for second in itertools.count():
+                wanted = round(14 + 6 * math.sin(second / 6) + 4 * math.sin(second / 2.3))
+                while len(there) > wanted:
+                    await there.pop(0).aclose()
+                while len(there) < wanted:
+                    number = second + len(there)
+                    token = mesh.token_of(names[number % len(names)])
+                    stack = AsyncExitStack()
+                    client = listening(mesh.websocket_url, token, types[number % len(types)])
                     await stack.enter_async_context(client)
-                else:
-                    await stack.pop_all().aclose()
+                    there.append(stack)
                 await asyncio.sleep(1)
+        finally:
+            for stack in there:
+                await stack.aclose()
 
     task = asyncio.create_task(come_and_go())
     try:
@@ -73,15 +84,9 @@ async def listeners(mesh: Mesh, demo: Demo) -> AsyncIterator[None]:
 
 
 async def test_pictures_are_taken(browsing: Browsing, mesh: Mesh) -> None:
-    async with (
-        living_city(mesh, "--rate", "20", "--speed", "12", "--seed", "16") as demo,
-        listeners(mesh, demo),
-    ):
+    async with living_city(mesh, "--rate", "20", "--speed", "12", "--seed", "16") as demo, listeners(mesh):
         journeys = [
-            (
-                f"journey-{name}",
-                await browsing.open(demo.links["journey"], viewport=size, color_scheme=scheme),
-            )
+            (name, await browsing.open(demo.links["journey"], viewport=size, color_scheme=scheme))
             for name, size, scheme in LOOKS
         ]
         consoles = [
@@ -89,26 +94,27 @@ async def test_pictures_are_taken(browsing: Browsing, mesh: Mesh) -> None:
             for name, size, scheme in LOOKS
         ]
         for _, page in consoles:
-            await (
-                page.get_by_role("radio", name="1 min").or_(page.get_by_role("button", name="1 min")).click()
+            await page.get_by_role("button", name="1 min").click()
+        began = time.monotonic()
+        for name, page in journeys:
+            heading = page.get_by_role("heading", level=1)
+            await expect(heading).to_contain_text("on the way", timeout=ON_ITS_WAY_MS)
+            await holds(
+                page, f"parseFloat(document.querySelector('.eta-box').lastChild.textContent) < {HALFWAY_KM}"
             )
-        await asyncio.sleep(SECONDS_OF_LIVE)
+            await take(page, f"journey-{name}")
+        await asyncio.sleep(max(0, began + SECONDS_OF_LIVE - time.monotonic()))
+        event_id = await an_event(mesh, demo)
         for name, page in consoles:
             await take(page, f"console-live-{name}")
             await page.evaluate("location.hash = '#/summary'")
             await expect(page.get_by_role("region", name="By source")).to_be_visible()
             await take(page, f"console-summary-{name}")
-            await page.evaluate("location.hash = '#/critical'")
-            await expect(page.get_by_role("region", name="Critical events")).to_be_visible()
-            await page.evaluate("(id) => { location.hash = `#/events/${id}`; }", await an_event(mesh, demo))
+            await page.evaluate("(id) => { location.hash = `#/events/${id}`; }", event_id)
             await expect(
                 page.get_by_role("region", name="Delivery").get_by_text("Acknowledged")
             ).to_be_visible()
             await take(page, f"console-event-{name}")
-        for name, page in journeys:
-            heading = page.get_by_role("heading", level=1)
-            await expect(heading).to_contain_text("on the way", timeout=ON_ITS_WAY_MS)
-            await take(page, name)
 
 
 async def an_event(mesh: Mesh, demo: Demo) -> str:

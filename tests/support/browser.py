@@ -21,6 +21,7 @@ from playwright.async_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    StorageState,
     ViewportSize,
     WebError,
     WebSocket,
@@ -106,20 +107,23 @@ class Browsing:
             color_scheme: What the person has chosen on their machine.
             storage: localStorage by origin, from before the first page.
         """
-        origins = [
-            {
-                "origin": origin,
-                "localStorage": [{"name": name, "value": value} for name, value in kept.items()],
-            }
-            for origin, kept in (storage or {}).items()
-        ]
+        state = StorageState(
+            cookies=[],
+            origins=[
+                {
+                    "origin": origin,
+                    "localStorage": [{"name": name, "value": value} for name, value in kept.items()],
+                }
+                for origin, kept in (storage or {}).items()
+            ],
+        )
         context = await self._browser.new_context(
             viewport=viewport,
             color_scheme=color_scheme,
             locale="en-GB",
             timezone_id="UTC",
             reduced_motion="reduce",
-            storage_state={"cookies": [], "origins": origins},  # type: ignore[typeddict-item]
+            storage_state=state,
         )
         context.set_default_timeout(_WAIT_MS)
         context.on("console", self._hear)
