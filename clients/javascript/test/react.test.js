@@ -56,8 +56,10 @@ test('a type stays subscribed until the last component that wants it is gone', o
   const at = makeService();
   const one = { name: 'one', types: ['order_created', 'order_ready'] };
   const two = { name: 'two', types: ['order_created'] };
-  const page = await mount(at, [one, two]);
+  const three = { name: 'three', types: ['order_created'] };
+  const page = await mount(at, [one, two, three]);
   await page.does(() => at.welcome());
+  await page.update([two, three]);
   await page.update([two]);
   assert.deepEqual(at.service.getStatus().subscriptions, ['order_created']);
   await page.update([]);
