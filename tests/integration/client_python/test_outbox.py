@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,7 +20,8 @@ from harkara_client import Backoff, Emitter
 from harkara_client.outbox import Relay, install, schema_sql
 from harkara_client.outbox import relay as relay_module
 from harkara_schema.partitions import ALPHABET
-from tests.support.event_service import ORDERS, Running
+from tests.support.event_service import ORDERS, Running, assembled_event_service
+from tests.support.held_log import HeldLog
 from tests.support.postgres import Database
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until_async
@@ -180,6 +182,38 @@ async def test_a_commit_wakes_the_relay(
             put(orders, user, number)
             await wait_until_async(lambda number=number: relay.counts.emitted == number + 1)  # type: ignore[misc]
     assert stored(module_database, user) == [0, 1, 2]
+
+
+async def test_only_a_relay_with_nothing_to_do_listens(
+    log: HeldLog, orders: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections: list[psycopg.AsyncConnection[Any]] = []
+    connect = psycopg.AsyncConnection.connect
+
+    async def noted(*arguments: Any, **options: Any) -> psycopg.AsyncConnection[Any]:
+        connections.append(await connect(*arguments, **options))
+        return connections[-1]
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", noted)
+    async with (
+        assembled_event_service(lambda _: log, tmp_path) as held,
+        relaying(orders.dsn, held.calls.target, poll_seconds=600) as relay,
+    ):
+        await asyncio.wait_for(relay.is_working.wait(), 20)
+        log.gate.clear()
+        put(orders, "u", 0)
+        await log.has_got(1)
+        for number in range(1, 4):
+            put(orders, "u", number)
+        # It waits for Emit: its connection is free, and this is what its session listens to.
+        cursor = await connections[-1].execute("SELECT pg_listening_channels()")
+        assert await cursor.fetchall() == []
+        # Nothing that came meanwhile is kept.
+        assert [notify async for notify in connections[-1].notifies(timeout=0)] == []
+        log.gate.set()
+        await wait_until_async(lambda: relay.counts.emitted == 4)
+        put(orders, "u", 4)
+        await wait_until_async(lambda: relay.counts.emitted == 5)
 
 
 async def test_a_row_that_commits_late_with_a_small_number_is_not_passed_over_and_stops_nobody(

@@ -126,14 +126,9 @@ class Relay:
         # Only a wait that ends lets Postgres clean up behind it: so not the lock that blocks.
         while not await self._try_lock(connection):  # noqa: ASYNC110 - Postgres is asked.
             await asyncio.sleep(STANDBY_SECONDS)
-        await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
         self.is_working.set()
         while True:
-            rows = await self._next_rows(connection)
-            if not rows:
-                self._backoff.reset()
-                await self._wait_for_more(connection)
-                continue
+            rows = await self._next_rows(connection) or await self._wait_for_rows(connection)
             await self._relay(connection, rows)
             self._backoff.reset()
 
@@ -156,9 +151,22 @@ class Relay:
             await cursor.execute(query, (self._batch,))
             return await cursor.fetchall()
 
-    async def _wait_for_more(self, connection: AsyncConnection[Any]) -> None:
-        async for _ in connection.notifies(timeout=self._poll_seconds, stop_after=1):
-            pass
+    async def _wait_for_rows(self, connection: AsyncConnection[Any]) -> Sequence[Row]:
+        """The next rows, once there are some.
+
+        It listens only meanwhile: what a session that listens does not read fills the queue of the whole
+        server, and every commit that notifies fails then.
+        """
+        await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+        # What committed before the LISTEN was not notified: so look before waiting.
+        while not (rows := await self._next_rows(connection)):
+            self._backoff.reset()
+            async for _ in connection.notifies(timeout=self._poll_seconds, stop_after=1):
+                pass
+        await connection.execute("UNLISTEN *")
+        async for _ in connection.notifies(timeout=0):
+            pass  # The connection keeps what came during a query.
+        return rows
 
     async def _relay(self, connection: AsyncConnection[Any], rows: Sequence[Row]) -> None:
         """Emit these, and note what became of them.
