@@ -262,6 +262,20 @@ def acked(events: TinyEventService) -> int:
     return max((each.ack.seq for each in events.commands if each.WhichOneof("command") == "ack"), default=0)
 
 
+async def test_what_was_dealt_with_in_another_life_of_the_log_is_not_acknowledged_in_this_one(
+    edge: Edge, events: TinyEventService
+) -> None:
+    token = edge.auth.add("user_1")
+    for _ in range(9):
+        events.append("user_1")
+    async with Listener(
+        url_of(edge.address), token=token, device_id="phone", position=Position("another life", 7)
+    ):
+        pass  # It has not been told of the gap yet, and says what it dealt with as it closes.
+    await wait_until_async(lambda: any(each.WhichOneof("command") == "close" for each in events.commands))
+    assert acked(events) == 0
+
+
 async def test_a_server_that_says_nothing_is_left(
     edge: Edge, events: TinyEventService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

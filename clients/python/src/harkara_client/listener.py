@@ -275,7 +275,11 @@ class Listener:
                 return self._backoff.next_wait()
 
     def _dealt_with_seq(self) -> int | None:
-        return self._dealt_with.seq if self._dealt_with is not None else None
+        """What to acknowledge: a number of the log's life of now, not of one before."""
+        dealt_with, heard = self._dealt_with, self._heard
+        if dealt_with is None or heard is None or dealt_with.epoch != heard.epoch:
+            return None
+        return dealt_with.seq
 
     async def _started(self, first: Frame) -> None:
         """The subscription stands."""
