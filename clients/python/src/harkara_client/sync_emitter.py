@@ -35,11 +35,13 @@ class SyncEmitter:
         self._emitter = Emitter(targets, token=token, **options)
         self._started = concurrent.futures.Future[asyncio.AbstractEventLoop]()
         self._stop = asyncio.Event()
+        self._drain_seconds: float | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._started = concurrent.futures.Future()
         self._stop = asyncio.Event()
+        self._drain_seconds = None
         self._thread = threading.Thread(target=self._run, name="harkara-emitter", daemon=True)
         self._thread.start()
         self._started.result()
@@ -50,10 +52,16 @@ class SyncEmitter:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Take no more events, and wait for the answers to those on their way."""
+    def close(self, timeout: float | None = None) -> None:
+        """Take no more events, and wait for the answers to those on their way.
+
+        Args:
+            timeout: Seconds to wait at most; None for as long as the events' own time allows. What has no
+                answer then ends with `NotAnsweredError`.
+        """
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._drain_seconds = timeout
             self._started.result().call_soon_threadsafe(self._stop.set)
             thread.join()
 
@@ -93,6 +101,7 @@ class SyncEmitter:
         async with self._emitter:
             self._started.set_result(loop)
             await self._stop.wait()
+            await self._emitter.close(self._drain_seconds)
 
 
 def _ignore_spurious_wakeups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
