@@ -344,6 +344,7 @@ async def test_the_command_line_relays_until_it_is_told_to_stop_and_survives_bei
 ) -> None:
     token = tmp_path / "token"
     token.write_text(ORDERS)
+    token.chmod(0o600)
     command = [sys.executable, "-m", "harkara_client.outbox", "relay", "--dsn", orders.dsn]
     command += ["--targets", running.calls.target, "--token-file", str(token), "--poll-seconds", "0.05"]
     with (tmp_path / "log").open("wb") as log:

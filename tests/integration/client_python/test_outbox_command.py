@@ -24,11 +24,26 @@ def test_without_a_token_it_says_how_to_give_one(
     assert capsys.readouterr().err == "no token: give --token-file, or set HARKARA_TOKEN\n"
 
 
+def test_a_token_file_that_others_may_read_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("t")
+    token.chmod(0o640)
+    relay = ["relay", "--dsn", "port=1", "--targets", "127.0.0.1:1", "--token-file", str(token)]
+    assert main(relay) == 2
+    assert capsys.readouterr().err == f"{token}: others may read it: its mode is 0640, use 0600\n"
+    token.unlink()
+    assert main(relay) == 2
+    assert capsys.readouterr().err == f"{token}: No such file or directory\n"
+
+
 def test_where_there_is_no_outbox_it_ends_and_says_so(
     empty_database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token = tmp_path / "token"
     token.write_text("t")
+    token.chmod(0o600)
     relay = ["relay", "--dsn", empty_database.dsn, "--targets", "127.0.0.1:1", "--token-file", str(token)]
     assert main(relay) == 1
     assert 'relation "public.harkara_outbox" does not exist' in capsys.readouterr().err

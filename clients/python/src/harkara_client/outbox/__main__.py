@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     relay = commands.add_parser("relay", help="emit what is in the outbox, until SIGTERM or SIGINT")
     relay.add_argument(
-        "--dsn", default="", help="the database, as libpq takes it; without it the PG… variables say which"
+        "--dsn",
+        default="",
+        help="the database, as libpq takes it; without it the PG… variables say which. No password here:"
+        " others on the machine see it. PGSERVICE and PGPASSFILE name files that hold it",
     )
     relay.add_argument(
         "--targets", required=True, help="where Emit is answered: host:port, several with commas"
@@ -32,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     relay.add_argument(
         "--token-file",
         type=Path,
-        help="a file with the service's token, read again as needed; else HARKARA_TOKEN",
+        help="a file with the service's token, of mode 0600, read again as needed; else HARKARA_TOKEN",
     )
     relay.add_argument("--schema", default="public", help="where the outbox is (public)")
     relay.add_argument(
@@ -42,6 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--schema", default="public", help="where to make it (public)")
     schema.add_argument("--no-notify", action="store_true", help="let the relay poll only")
     return parser
+
+
+def _fault_of(token_file: Path) -> str | None:
+    """Why this is no file for a secret."""
+    try:
+        mode = stat.S_IMODE(token_file.stat().st_mode)
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    return f"others may read it: its mode is {mode:04o}, use 0600" if mode & 0o077 else None
 
 
 async def _relay(options: argparse.Namespace, token: Token) -> None:
@@ -71,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     token = options.token_file or os.environ.get("HARKARA_TOKEN")
     if not token:
         sys.stderr.write("no token: give --token-file, or set HARKARA_TOKEN\n")
+        return 2
+    if options.token_file and (fault := _fault_of(options.token_file)):
+        sys.stderr.write(f"{options.token_file}: {fault}\n")
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
