@@ -457,6 +457,8 @@ export class Session {
       // A number of the history alone resumes nothing: what came since is to be read from the history too, once the
       // subscription is in force and nothing can fall between the two.
       this.#unread = before.seq;
+      // A resume subscribes by itself: no `subscription_updated` will come.
+      if (this.#resumed) effects.push(...this.#catchUp());
     } else if (before && !recovered) {
       effects.push(told('gap', { before, after: { ...this.position } }));
     }

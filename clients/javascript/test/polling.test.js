@@ -144,6 +144,25 @@ test('a client that never had a connection starts at the end, and misses nothing
   assert.ok(!at.names.includes('gap'));
 });
 
+test('a device that never had a connection misses nothing either: what it resumes brings no subscription_updated', async () => {
+  const rest = history();
+  rest.add(1, 2);
+  const at = makeService({ deviceId: 'phone', polling: { url: 'https://rest', fetch: rest.fetch, afterFailures: 1 } });
+  at.service.subscribe('order_created');
+  at.service.connect();
+  at.socket.end(1006);
+  await read();
+  rest.add(3);
+  at.clock.advance(1_000);
+  at.socket.open();
+  assert.deepEqual(at.socket.sent[0].resume, { events: ['order_created'] });
+  at.socket.say(authenticated({ seq: 3, recovered: false }));
+  at.socket.say(event(4));
+  rest.add(4);
+  await read();
+  assert.deepEqual(at.seqs.toSorted(), [3, 4]);
+});
+
 test('a client that the server will not have does not read the history either', async () => {
   const rest = history();
   const at = makeService({ polling: { url: 'https://rest', fetch: rest.fetch, afterFailures: 1 } });
