@@ -8,7 +8,7 @@
 
 import { fill, h } from './dom.js';
 import { icon } from './icons.js';
-import { ApiError, openSession } from './session.js';
+import { ApiError, openSession, splitFragment } from './session.js';
 import { failure, loading } from './ui.js';
 import { apiPage } from './page_api.js';
 import { criticalPage } from './page_critical.js';
@@ -229,7 +229,7 @@ async function enter() {
 session.addEventListener('change', enter);
 addEventListener('hashchange', () => {
   // A link with a token, pasted into a tab that is open.
-  if (location.hash.includes('token=') && !location.hash.startsWith('#/')) location.reload();
+  if (splitFragment(location.hash).token !== null) location.reload();
   else show();
   main.querySelector('h1')?.focus({ preventScroll: true });
   scrollTo(0, 0);

@@ -15,7 +15,7 @@ import { clockText } from './format.js';
 import { JourneyMap } from './journey-map.js';
 import { headlineOf, isOver, Journeys, STEPS, TYPES } from './journey-model.js';
 import { signInPage } from './page_sign_in.js';
-import { ApiError, openSession } from './session.js';
+import { ApiError, openSession, splitFragment } from './session.js';
 
 const PAGE = 100;
 const MOST_PAGES = 10;
@@ -437,6 +437,11 @@ function signIn(notice) {
     },
   });
 }
+
+// A link with a token, pasted into a tab that is open.
+addEventListener('hashchange', () => {
+  if (splitFragment(location.hash).token !== null) location.reload();
+});
 
 if (session.token === null) signIn('');
 else new JourneyPage().start();

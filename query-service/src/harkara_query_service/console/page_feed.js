@@ -29,6 +29,7 @@ export function feedPage(into, context) {
   let events = [];
   /** @type {any[]} Came while paused, newest first. */
   let held = [];
+  /** Against repeats of what was read from the history; the client drops its own. */
   const known = new Set();
   let paused = false;
   let unsaid = 0;
@@ -78,6 +79,8 @@ export function feedPage(into, context) {
   function take(event) {
     if (known.has(event.event_id)) return;
     known.add(event.event_id);
+    // The oldest first: what is shown no more need not be known.
+    if (known.size > 4 * MOST_ROWS) known.delete(known.values().next().value);
     unsaid += 1;
     if (paused) {
       held = [event, ...held].slice(0, MOST_ROWS);
