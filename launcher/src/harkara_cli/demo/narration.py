@@ -156,7 +156,8 @@ class PlainNarrator:
                     title("The customer's events, in a terminal:"),
                     f"  {links.tail}",
                     "",
-                    f"The links hold tokens, good for 24 hours. This city is --seed {seed}.",
+                    "The links hold tokens: the admin's is good for an hour, the others for 24.",
+                    f"This city is --seed {seed}.",
                     "",
                 ]
             )

@@ -33,6 +33,7 @@ _TURN_SECONDS = 0.1
 # More than this at once is not made up for: the city waited.
 _LONGEST_TURN_SECONDS = 1.0
 _CREDENTIAL_SECONDS = 86_400  # Emission asks for new ones before these end.
+_ADMIN_SECONDS = 3_600  # Links are copied, and what is printed may be kept in a file.
 _LEAST_CUSTOMERS = 8
 _LEAST_RIDERS = 5
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -180,7 +181,7 @@ def _links(city: City, people: People, data: DataDir, state: MeshState) -> Links
     return Links(
         journey=f"{journey}?order={order_id}#token={minter.for_user(customer, 'customer')}",
         wallet=f"{journey}#token={minter.for_user(rider, 'delivery_boy')}",
-        console=f"{state.rest_url}/#token={minter.for_user(DEMO_ADMIN, 'admin')}",
+        console=f"{state.rest_url}/#token={minter.for_user(DEMO_ADMIN, 'admin', _ADMIN_SECONDS)}",
         tail=shlex.join([script, "tail", "--user", customer, *more]),
         order_id=order_id,
         user_id=customer,
