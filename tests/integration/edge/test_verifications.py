@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from harkara_edge.adapters import auth_client
+from harkara_edge.service import verification
 from tests.integration.edge.conftest import Edge
 from tests.support.raw_client import RawClient, request
 from tests.support.reference_client import ReferenceClient
@@ -20,6 +21,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call last as long as its test holds it, however busy the machine is."""
     monkeypatch.setattr(auth_client, "DEADLINE_SECONDS", 60.0)
     monkeypatch.setattr(auth_client, "QUEUE_SECONDS", 60.0)
+    # Nor may the watch be taken for lost meanwhile, for which newcomers wait.
+    monkeypatch.setattr(auth_client, "SILENCE_SECONDS", 60.0)
+    monkeypatch.setattr(verification, "WATCH_SECONDS", 60.0)
 
 
 async def ask(edge: Edge, number: int) -> ReferenceClient:
