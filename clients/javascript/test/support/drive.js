@@ -8,8 +8,8 @@ import { createInterface } from 'node:readline';
 import { WebSocketService } from '../../src/index.js';
 
 const { url, token, userId, types, options } = JSON.parse(process.argv[2]);
-// Without chance it waits for nothing: the tests have no time.
-const service = new WebSocketService(url, token, userId, { random: () => 0, ...options });
+// It waits for a hundredth of what it might: the tests have no time, and no processor for a client that never waits.
+const service = new WebSocketService(url, token, userId, { random: () => 0.01, ...options });
 const NAMES = ['connected', 'disconnected', 'subscription_updated', 'connection_failed', 'gap', 'error', 'polling'];
 for (const name of ['*', ...NAMES]) {
   service.on(name, (detail) => console.log(JSON.stringify({ told: name, detail })));
