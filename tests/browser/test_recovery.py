@@ -53,7 +53,6 @@ def put_listener(
     """
     mesh.add_users({user_id: "customer"})
     attributes = f'data-user="{user_id}" data-token="{mesh.token_of(user_id)}" data-type="{TYPE}"'
-    attributes += (" data-stores=yes" if stores else "") + (" data-shares=yes" if shares else "")
     return site.put(
         f"/{user_id}.html",
         f"""\

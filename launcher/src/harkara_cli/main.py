@@ -13,6 +13,7 @@ import typer
 from harkara_cli.commands import (
     bench,
     catalogue,
+    demo,
     doctor,
     emit,
     events,
@@ -50,7 +51,8 @@ def build_app() -> typer.Typer:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    for group in (mesh, doctor, emit, tail, events, catalogue, tokens, users, upkeep, testing, bench):
+    groups = (mesh, doctor, demo, emit, tail, events, catalogue, tokens, users, upkeep, testing, bench)
+    for group in groups:
         group.register(app)
     return app
 

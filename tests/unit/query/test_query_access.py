@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from harkara_catalogue import Catalogue
 from harkara_query_service.adapters.console import Console
 from harkara_query_service.adapters.routes import create_app
 from harkara_query_service.domain import access

@@ -121,7 +121,8 @@ def grpc_services(state: MeshState) -> Iterator[Finding]:
                     health_pb2.HealthCheckRequest(), timeout=_SECONDS
                 )
             except grpc.RpcError as error:
-                status = error.code().name if isinstance(error, grpc.Call) else "no answer"
+                # What a stub raises is a grpc.Call too, which the type stubs do not say.
+                status = error.code().name if hasattr(error, "code") else "no answer"
                 yield fail(name, f"does not answer at {target}: {status}", _READ_LOG)
                 continue
         if answer.status == health_pb2.HealthCheckResponse.SERVING:

@@ -79,7 +79,7 @@ READS: Mapping[str, Mapping[str, Reach]] = MappingProxyType(
 CONSOLE: frozenset[str] = frozenset({"/", "/{file}", "/client/{path:path}", "/vendor/{file}"})
 """The web console's files, where it is served: the same for everybody."""
 
-PUBLIC: frozenset[str] = frozenset({OPENAPI}) | CONSOLE
+PUBLIC: frozenset[str] = frozenset({OPENAPI, ASYNCAPI}) | CONSOLE
 """Paths that answer without a token: they tell nothing about anybody."""
 
 
