@@ -28,7 +28,7 @@ KNOWN_NAMES = ["text", "number", "flag", "anything", "part", "parts", "texts", "
 
 # The machine may be busy: how long an example takes says nothing here.
 calmly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-more = settings(calmly, max_examples=300)
+more = settings(calmly, max_examples=150)
 
 
 def passes(text: str) -> bool:

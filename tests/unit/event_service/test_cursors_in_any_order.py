@@ -247,7 +247,7 @@ class Walk:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(LIMITS, max_examples=40)
+@settings(LIMITS, max_examples=20)
 def test_long_walks(seed: int) -> None:
     walk = Walk(seed)
     try:
