@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +21,8 @@ from harkara_event_service.domain.event import Event, NumberedEvent, client_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], key=lambda page: page.relative_to(ROOT).as_posix()
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("clients/*/README.md")],
+    key=lambda page: page.relative_to(ROOT).as_posix(),
 )
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 
@@ -59,6 +61,28 @@ def test_every_link_leads_somewhere(name: str) -> None:
         assert found.exists(), f"{name} links to {target}"
         if anchor:
             assert anchor in anchors_of(found.read_text(encoding="utf-8")), f"{name} links to {target}"
+
+
+def test_every_picture_is_shown_by_a_page() -> None:
+    shown = {
+        found
+        for text in TEXTS.values()
+        for found in re.findall(r"!\[[^\]]*\]\((?:docs/)?images/([^)]+)\)", text)
+    }
+    assert {path.name for path in (ROOT / "docs/images").iterdir()} == shown
+
+
+def test_nothing_that_is_tracked_names_a_package_registry() -> None:
+    # In pieces, or this file would.
+    hosts = ["registry." + "npmjs", "pypi." + "org", "python" + "hosted", "deb." + "debian"]
+    named = subprocess.run(  # noqa: S603 - git, on our own tree.
+        ["git", "grep", "--untracked", "-lF", *(part for host in hosts for part in ("-e", host))],  # noqa: S607
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (named.returncode, named.stdout, named.stderr) == (1, "", "")
 
 
 def test_every_command_that_is_named_is_there() -> None:
