@@ -91,8 +91,11 @@ def _has_test_tools() -> bool:
 
 
 def _side_by_side(given: Sequence[str]) -> list[str]:
-    """One process for each core, unless the arguments speak against it."""
+    """One process for each core and one more, unless the arguments speak against it.
+
+    Many tests wait for processes that they start.
+    """
     if any(argument.startswith(_ALONE) or "::" in argument or argument == "no:xdist" for argument in given):
         return []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return ["-n", str(cores), "--dist", "worksteal"] if cores > 1 else []
+    return ["-n", str(cores + 1), "--dist", "worksteal"] if cores > 1 else []
