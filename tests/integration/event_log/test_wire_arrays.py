@@ -18,7 +18,7 @@ from tests.support.postgres import Database
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 quickly = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harkara_catalogue import Catalogue, EventType, check_data
@@ -27,8 +27,7 @@ KNOWN_NAMES = ["text", "number", "flag", "anything", "part", "parts", "texts", "
 
 
 # The machine may be busy: how long an example takes says nothing here.
-calmly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-more = settings(calmly, max_examples=150)
+more = settings(max_examples=150)
 
 
 def passes(text: str) -> bool:
@@ -170,7 +169,6 @@ def mutated(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> str:
     return text
 
 
-@calmly
 @given(well_shaped())
 def test_a_text_of_the_right_shape_passes_however_it_is_written(text: str) -> None:
     assert may_be_data(SHAPE, text)
@@ -193,13 +191,11 @@ def test_a_right_text_with_a_few_changes_is_judged_as_the_oracle_judges_it(text:
     assert_right(text)
 
 
-@calmly
 @given(deep_value)
 def test_depth_is_judged_as_the_oracle_judges_it(value: str) -> None:
     assert_right(f'{{"anything":{value}}}')
 
 
-@calmly
 @given(st.text(st.characters(codec="utf-8"), max_size=20))
 def test_any_text_of_unicode_may_stand_in_a_string_unless_it_holds_nul(content: str) -> None:
     for name in ("text", "unknown"):
@@ -207,7 +203,6 @@ def test_any_text_of_unicode_may_stand_in_a_string_unless_it_holds_nul(content: 
         assert passes(json.dumps({name: content}, ensure_ascii=True)) is ("\0" not in content)
 
 
-@calmly
 @given(st.text(max_size=30))
 def test_any_text_at_all_gets_an_answer(text: str) -> None:
     assert_right(text)

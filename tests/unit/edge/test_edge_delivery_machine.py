@@ -217,4 +217,4 @@ class DeliveryMachine(RuleBasedStateMachine):
 
 
 TestDeliveryMachine = DeliveryMachine.TestCase
-TestDeliveryMachine.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+TestDeliveryMachine.settings = settings(max_examples=80, stateful_step_count=50)

@@ -179,7 +179,6 @@ class Cursors(RuleBasedStateMachine):
 LIMITS = settings(
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
     # Making a failing run small takes longer than a test may; take this line away to have it done.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
