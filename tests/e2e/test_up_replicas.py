@@ -75,11 +75,12 @@ async def kill(mesh: Mesh, service: str, index: int, number: signal.Signals = si
     await wait_until_async(lambda: is_gone(pid))
 
 
-def sessions_at(mesh: Mesh, index: int) -> float:
-    """How many sessions one replica has."""
-    with urllib.request.urlopen(f"{mesh.ops_urls['event-service'][index]}/metrics", timeout=5) as answer:  # noqa: S310
+def sessions_at(mesh: Mesh, service: str, index: int) -> float:
+    """How many sessions one process of a service has."""
+    with urllib.request.urlopen(f"{mesh.ops_urls[service][index]}/metrics", timeout=5) as answer:  # noqa: S310
         families = text_string_to_metric_families(answer.read().decode())
-        return next(family for family in families if family.name.endswith("sessions")).samples[0].value
+        name = f"harkara_{service.replace('-', '_')}_sessions"
+        return next(family for family in families if family.name == name).samples[0].value
 
 
 @asynccontextmanager
@@ -101,16 +102,19 @@ async def crowd(mesh: Mesh, name: str, size: int) -> AsyncIterator[dict[str, Ref
             client.connection.transport.abort()
 
 
-async def spread(mesh: Mesh, clients: dict[str, ReferenceClient]) -> None:
-    """Let clients be at both replicas: which worker takes a connection is the kernel's choice, and chance."""
+async def spread(mesh: Mesh, service: str, clients: dict[str, ReferenceClient]) -> None:
+    """Let clients be at both processes of a service.
+
+    Which worker takes a connection is the kernel's choice, so one client comes again and again; and a worker
+    whose own replica was slow to answer is at the other one for up to a minute.
+    """
     user_id = next(iter(clients))
-    for _ in range(50):
-        if sessions_at(mesh, 0) and sessions_at(mesh, 1):
-            return
-        clients[user_id].connection.transport.abort()
-        clients[user_id] = await ReferenceClient.sign_in(mesh.websocket_url, mesh.token_of(user_id))
-        await clients[user_id].subscribe("*")
-    pytest.fail("all clients are at one replica")
+    async with asyncio.timeout(80):
+        while not (sessions_at(mesh, service, 0) and sessions_at(mesh, service, 1)):
+            clients[user_id].connection.transport.abort()
+            clients[user_id] = await ReferenceClient.sign_in(mesh.websocket_url, mesh.token_of(user_id))
+            await clients[user_id].subscribe("*")
+            await asyncio.sleep(0.1)
 
 
 class Emitters:
@@ -217,7 +221,7 @@ async def test_there_are_two_of_them_and_a_nats_that_asks_for_a_password(replica
 
 async def test_an_event_emitted_at_either_reaches_sockets_of_both(replicas: Mesh) -> None:
     async with crowd(replicas, "across", 8) as clients, emitters(replicas) as emitting:
-        await spread(replicas, clients)
+        await spread(replicas, "event-service", clients)
         for turn in range(4):
             for user_id in clients:
                 await emitting.emit(user_id, turn)
@@ -236,10 +240,10 @@ async def test_the_counts_are_exact_over_both_and_there_are_none_while_one_is_fr
         try:
             await stats_answer(replicas, 503, 4)
             # Its edge leaves it, and comes back to nobody: the other one has all of them.
-            await wait_until_async(lambda: sessions_at(replicas, 0) == 7)
+            await wait_until_async(lambda: sessions_at(replicas, "event-service", 0) == 7)
         finally:
             os.kill(pid, signal.SIGCONT)
-        await wait_until_async(lambda: sessions_at(replicas, 1) == 0)
+        await wait_until_async(lambda: sessions_at(replicas, "event-service", 1) == 0)
         await stats_answer(replicas, 200, 2)
         await stats_say(replicas, 7, 6)
         await twin.close()
@@ -279,6 +283,7 @@ async def test_restarting_one_after_the_other_fails_no_emit_and_no_client(replic
 
 async def test_an_edge_worker_that_is_restarted_sends_its_clients_to_the_other(replicas: Mesh) -> None:
     async with crowd(replicas, "drained", 12) as clients:
+        await spread(replicas, "edge", clients)
         await kill(replicas, "edge", 0, signal.SIGTERM)
         answers = await asyncio.gather(*(end_of(client) for client in clients.values()))
         # Who was at the other one has noticed nothing.

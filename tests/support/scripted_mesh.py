@@ -156,6 +156,7 @@ class ScriptedDelivery(delivery_grpc.DeliveryServiceServicer):
         self.streams: asyncio.Queue[Attached] = asyncio.Queue()
         self.current: Attached | None = None
         self.refuse: grpc.StatusCode | None = None
+        self.refused = 0
         self.silent = False
 
     async def attached(self) -> Attached:
@@ -166,6 +167,7 @@ class ScriptedDelivery(delivery_grpc.DeliveryServiceServicer):
         self, request_iterator: Any, context: Any
     ) -> None:
         if self.refuse is not None:
+            self.refused += 1
             await context.abort(self.refuse, "as the test says")
         self.current = Attached(context, ticking=not self.silent)
         self.streams.put_nowait(self.current)

@@ -125,6 +125,46 @@ async def test_on_a_drain_the_other_answers_before_the_stream_is_left(replicas: 
     assert await client.seqs(1) == [3]
 
 
+async def test_once_its_own_is_back_a_worker_returns_to_it_and_not_before_that_answers(
+    replicas: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attaching, "RETURN_SECONDS", 0.05)
+    monkeypatch.setattr(attaching, "WORD_SECONDS", 20)
+    stream = await replicas.first.delivery.attached()
+    client, session = await replicas.edge.sign_in_by_hand(stream, seq=3)
+    replicas.first.delivery.refuse = grpc.StatusCode.UNAVAILABLE
+    stream.end(grpc.StatusCode.UNAVAILABLE)
+    second, _ = await reopened(replicas.second, 3)
+
+    replicas.first.delivery.silent = True
+    replicas.first.delivery.refuse = None
+    first = await replicas.first.delivery.attached()
+    await second.send(delivery(session, 4))
+    assert await client.seqs(1) == [4]
+    assert not second.ended.done()
+    await first.send()
+    open_ = await first.expect("open")
+    assert open_.after_seq == 4
+    await asyncio.wait_for(second.ended, 5)
+    await first.send(opened(open_.session, open_.generation, 4), delivery(session, 5))
+    assert await client.seqs(1) == [5]
+
+
+async def test_a_drain_is_obeyed_though_its_own_is_still_away(
+    replicas: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attaching, "RETURN_SECONDS", 0.01)
+    stream = await replicas.first.delivery.attached()
+    replicas.first.delivery.refuse = grpc.StatusCode.UNAVAILABLE
+    stream.end(grpc.StatusCode.UNAVAILABLE)
+    second = await replicas.second.delivery.attached()
+    asked = replicas.first.delivery.refused
+    await wait_until_async(lambda: replicas.first.delivery.refused > asked + 2)
+    assert not second.ended.done()
+    await second.send(DRAIN)
+    await asyncio.wait_for(second.ended, 5)
+
+
 async def test_a_drain_is_obeyed_though_the_other_is_frozen(
     replicas: Replicas, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,10 @@ LAST_WORD_SECONDS: Final = 3.0
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 0.5
+RETURN_SECONDS: Final = 30.0
+"""How long a worker stays with another than its own at least, and twice that at most: long enough for one
+that dies again and again, and at random, so that not all come at once."""
+
 QUICK_ROUNDS: Final = 40
 """After how many the pauses grow: a replica that was killed is back after a second or two."""
 
@@ -127,11 +131,24 @@ class Finder:
         """Try each of the others once; None where none answers. Cancelled, it leaves nothing open."""
         return await self._round(WORD_SECONDS, without=than)
 
+    def return_seconds(self) -> float:
+        """How long a worker stays with another than its own before it looks for its own."""
+        return RETURN_SECONDS * (1 + self._chance())
+
+    def is_own(self, target: str) -> bool:
+        """Whether a target is this worker's own."""
+        return target == self._targets.own
+
+    async def find_own(self) -> Line | None:
+        """Try the worker's own once; None where it does not answer. Cancelled, it leaves nothing open."""
+        return await self._first_of([self._targets.own], WORD_SECONDS, told=True)
+
     async def _round(self, patience: float, *, without: str = "", told: bool = False) -> Line | None:
         order = self._targets.in_order(asyncio.get_running_loop().time(), self._chance)
-        for target in order:
-            if target == without:
-                continue
+        return await self._first_of([target for target in order if target != without], patience, told=told)
+
+    async def _first_of(self, targets: list[str], patience: float, *, told: bool) -> Line | None:
+        for target in targets:
             try:
                 return await self._try(target, patience)
             except (StreamEndedError, TimeoutError, aio.AioRpcError) as error:

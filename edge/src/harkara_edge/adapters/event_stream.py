@@ -9,7 +9,8 @@ Death is noticed by silence, counted in looks and not read off a clock: a loop t
 three seconds has not looked, and finds what came meanwhile first.
 
 A replica that is about to stop says so and goes on for a while: its stream is kept until another replica
-has answered, so that sessions are without one for no longer than their `Open` takes.
+has answered, so that sessions are without one for no longer than their `Open` takes. A worker comes back to
+its own replica in the same way.
 
 What does not belong here: finding a replica (`attaching`), and what a session does with an answer
 (`service`, `domain.session`).
@@ -226,12 +227,25 @@ class AttachStream:
         self._wake.clear()
 
     async def _move_on(self, line: Line) -> None:
-        """Once the replica is about to stop, have another answer, and end this stream then."""
-        await self._draining.wait()
+        """End this stream once the replica is about to stop, or the worker's own is back: when that answers."""
+        while not await self._is_told_to_leave(line):
+            self._next = await self._finder.find_own()
+            if self._next is not None:
+                raise StreamEndedError("the worker's own event-service is back")
         self._finder.leave(line.target)
         if self._finder.has_others:
             self._next = await self._finder.find_other(line.target)
         raise StreamEndedError("drain")
+
+    async def _is_told_to_leave(self, line: Line) -> bool:
+        """Wait for the replica's drain; False where it is time to look for the worker's own."""
+        if self._finder.is_own(line.target):
+            return await self._draining.wait()
+        try:
+            async with asyncio.timeout(self._finder.return_seconds()):
+                return await self._draining.wait()
+        except TimeoutError:
+            return False
 
     async def _write(self, call: Call) -> None:
         while True:

@@ -1,8 +1,8 @@
 """Which event-service a worker attaches to: the order in which it tries them.
 
-All of them serve alike. A worker begins with one of its own, so that workers spread over them, and stays
-where it is until it has to leave. One that it had to leave is its last choice for a few seconds: it is
-stopping, or dead, or about to die again.
+All of them serve alike. A worker begins with one of its own, so that workers spread over them. Where it had
+to go to another, it comes back to its own after a while, so that they spread again. One that it had to leave
+is its last choice for a few seconds: it is stopping, or dead, or about to die again.
 
 What does not belong here: trying one (`adapters.attaching`).
 """
@@ -29,7 +29,7 @@ class Targets:
         self._names = tuple(names)
         number = re.search(r"\d+\Z", worker)
         place = int(number.group()) - 1 if number else crc32(worker.encode())
-        self._own = self._names[place % len(self._names)]
+        self.own = self._names[place % len(self._names)]
         self._left_at: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -42,7 +42,7 @@ class Targets:
             now: Seconds of a clock that never goes back.
             chance: Returns a number of 0 to 1: who has to leave one must not go where all others go.
         """
-        usual = sorted(self._names, key=lambda name: (name != self._own, chance()))
+        usual = sorted(self._names, key=lambda name: (name != self.own, chance()))
         return sorted(usual, key=lambda name: self._avoided_since(name, now))
 
     def _avoided_since(self, name: str, now: float) -> float:
