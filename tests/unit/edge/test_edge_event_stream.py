@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from harkara.event.v1 import delivery_service_pb2 as pb
 from harkara_edge.adapters import event_stream
-from harkara_edge.adapters.attaching import Finder, Line
+from harkara_edge.adapters.attaching import Finder, Line, StreamEndedError
 from harkara_edge.adapters.event_stream import AttachStream
 from harkara_edge.metrics import Metrics
 from tests.support.edge_fakes import Bench
@@ -28,14 +28,14 @@ class SlowCall:
     def __init__(self) -> None:
         self.read_one = asyncio.Semaphore(0)
         self.taken: list[pb.AttachRequest] = []
+        self.lost: asyncio.Future[pb.AttachResponse] = asyncio.get_running_loop().create_future()
 
     async def write(self, request: pb.AttachRequest) -> None:
         await self.read_one.acquire()
         self.taken.append(request)
 
     async def read(self) -> pb.AttachResponse:
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError
+        return await self.lost
 
     def cancel(self) -> None:
         """Nothing is under way."""
@@ -54,7 +54,7 @@ class OneFinder:
 
     def is_own(self, target: str) -> bool:
         """There is no other."""
-        return True
+        return target == "here"
 
     async def find(self) -> Line:
         call = cast("Any", SlowCall())
@@ -138,3 +138,19 @@ async def test_whoever_opens_many_waits_while_much_is_queued(monkeypatch: pytest
             finder.calls[0].read_one.release()
         await asyncio.wait_for(waiting, 10)
         assert len(finder.calls[0].taken) == 2
+
+
+@pytest.mark.parametrize("turns_between", range(8))
+async def test_one_that_is_cancelled_while_its_stream_ends_is_cancelled(turns_between: int) -> None:
+    finder = OneFinder()
+    stream = AttachStream(
+        finder=cast("Finder", finder), worker="edge-1", metrics=Metrics(CollectorRegistry())
+    )
+    running = asyncio.create_task(stream.run(Bench().service))
+    await wait_until_async(lambda: stream.attached)
+    finder.calls[0].lost.set_exception(StreamEndedError("gone"))
+    for _ in range(turns_between):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running}, timeout=5)
+    assert running.cancelled()

@@ -183,7 +183,14 @@ class AttachStream:
         try:
             while True:
                 line, self._next = self._next or await self._finder.find(), None
-                await self._live(line, service)
+                # A task of its own, and not awaited but waited for: up to Python 3.12 a TaskGroup forgets
+                # that it was cancelled where a child fails just then, and this loop would go on for ever.
+                living = asyncio.create_task(self._live(line, service))
+                try:
+                    await asyncio.wait({living})
+                finally:
+                    living.cancel()
+                    await asyncio.wait({living})
         finally:
             if self._next is not None:
                 await self._next.close()
@@ -227,7 +234,7 @@ class AttachStream:
         self._wake.clear()
 
     async def _move_on(self, line: Line) -> None:
-        """End this stream once the replica is about to stop, or the worker's own is back: when that answers."""
+        """End this stream once the replica is about to stop, or the worker's own answers again."""
         while not await self._is_told_to_leave(line):
             self._next = await self._finder.find_own()
             if self._next is not None:
