@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -121,6 +121,17 @@ class Install:
         import tomllib  # noqa: PLC0415 - only an install needs it.
 
         return tomllib.loads((self.root / "pyproject.toml").read_text())
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """What the command runs with: ours, and where Python may write compiled code at all.
+
+        Where it must not be beside the sources (`PYTHONDONTWRITEBYTECODE`), it is kept in `.venv`: else each
+        process of a mesh would compile all that it imports each time it starts, which takes most of a start.
+        """
+        environment = dict(given)
+        if environment.pop("PYTHONDONTWRITEBYTECODE", "") and not environment.get("PYTHONPYCACHEPREFIX"):
+            environment["PYTHONPYCACHEPREFIX"] = str(self.venv / "pycache")
+        return environment
 
     def _make_venv(self) -> None:
         """Makes an empty `.venv`, whatever was there."""
@@ -249,7 +260,7 @@ def main(arguments: Sequence[str]) -> int:
         # -P: a module in the working folder must not be taken for one of ours.
         # utf8: so are ids and events, whatever the locale says of arguments and names of files.
         command = [str(install.python), "-P", "-X", "utf8", "-m", "harkara_cli", *arguments]
-        os.execv(install.python, command)  # noqa: S606 - that is the point: the pid stays.
+        os.execve(install.python, command, install.environment(os.environ))  # noqa: S606 - the pid stays.
     except KeyboardInterrupt:
         _say("interrupted; the next run starts the install again")
         status = 130

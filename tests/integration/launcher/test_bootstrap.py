@@ -167,6 +167,25 @@ def test_a_module_of_the_working_folder_is_not_taken_for_one_of_ours(
     assert said(installed.run(cwd=tmp_path))["cwd"] == str(tmp_path)
 
 
+@pytest.mark.parametrize("elsewhere", ["", "1"])
+def test_compiled_code_is_kept_and_never_beside_the_sources_where_that_is_not_wanted(
+    tmp_path: Path, installed: Checkout, elsewhere: str
+) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "part.py").write_text("")
+    main = installed.root / "launcher" / "src" / "harkara_cli" / "__main__.py"
+    before = main.read_text()
+    main.write_text(f"import sys\nsys.path.insert(0, {str(package)!r})\nimport part\nprint(part.__cached__)")
+    try:
+        run = installed.run(environment={"PYTHONDONTWRITEBYTECODE": elsewhere, "PYTHONPYCACHEPREFIX": ""})
+    finally:
+        main.write_text(before)
+    compiled = Path(run.stdout.strip())
+    assert compiled.exists()
+    assert compiled.is_relative_to(installed.root / ".venv" if elsewhere else package)
+
+
 def change(checkout: Checkout) -> None:
     with (checkout.root / "launcher" / "pyproject.toml").open("a") as file:
         file.write("# changed\n")
