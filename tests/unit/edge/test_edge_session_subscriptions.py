@@ -27,14 +27,14 @@ def test_an_unknown_type_refuses_the_whole_message() -> None:
     assert session.subscription.types == ()
 
 
-def test_too_many_entries_refuse_the_whole_message() -> None:
+def test_too_many_entries_refuse_the_whole_message_and_name_what_it_would_have_added() -> None:
     session = Session(Rules(Limits(max_subscriptions=2), frozenset("abc")), START)
     session.receive(text("auth", token="t"), START)
     verify(session)
     session.opened(generation=1, epoch="e", seq=0, recovered=False, at=START)
     session.receive(text("subscribe", events=["a", "*"]), START)
-    (error,) = said(session.receive(text("subscribe", events=["b"]), START))
-    assert error["code"] == "too_many_subscriptions"
+    (error,) = said(session.receive(text("subscribe", events=["a", "b", "c", "b"]), START))
+    assert (error["code"], error["events"]) == ("too_many_subscriptions", ["b", "c"])
     assert session.subscription.types == ("a", "*")
 
 

@@ -238,8 +238,10 @@ class Session:
         unknown = [name for name in dict.fromkeys(events) if not self._is_known(name)]
         if unknown:
             return [Reply(replies.error(errors.UNKNOWN_EVENT_TYPE, unknown))]
-        if len(self.subscription.with_added(events)) > self._rules.limits.max_subscriptions:
-            return [Reply(replies.error(errors.TOO_MANY_SUBSCRIPTIONS))]
+        wanted = self.subscription.with_added(events)
+        if len(wanted) > self._rules.limits.max_subscriptions:
+            added = wanted[len(self.subscription.types) :]
+            return [Reply(replies.error(errors.TOO_MANY_SUBSCRIPTIONS, added))]
         return self._change(*self.subscription.add(events))
 
     def _unsubscribe(self, events: list[str]) -> list[Effect]:
