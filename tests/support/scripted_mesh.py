@@ -302,6 +302,7 @@ class _TinySession:
     types: list[str]
     paused: bool
     sent: int
+    device_id: str
 
 
 class TinyEventService:
@@ -319,7 +320,9 @@ class TinyEventService:
         self.commands: deque[pb.AttachCommand] = deque(maxlen=10_000)
         self.opens = 0
         self.window = 128 * 1024
+        self.is_full = False
         self._unreported: dict[int, int] = {}
+        self._devices: dict[tuple[str, str], int] = {}
 
     async def run(self) -> None:
         """Serve every stream, one after the other, until cancelled."""
@@ -344,6 +347,33 @@ class TinyEventService:
         seq = self.append(user_id, event_type, **data)
         await self.catch_up()
         return seq
+
+    async def emit_ephemeral(self, user_id: str, event_type: str) -> None:
+        """Send an event that is stored nowhere to those who are live; one of a type is like another."""
+        event = json.loads(event_text(0, event_type, user_id))
+        del event["seq"]
+        event["event_id"] = f"evt_{event_type}"
+        await self._send_all(user_id, 0, event_type, json.dumps(event).encode())
+
+    async def deliver_again(self, user_id: str) -> None:
+        """Send the last stored event once more to those who are live."""
+        event_type, text = self.log[user_id][-1]
+        await self._send_all(user_id, len(self.log[user_id]), event_type, text)
+
+    async def let_go(self, user_id: str) -> None:
+        """End a user's sessions, as one does that cannot serve them."""
+        assert self._stream is not None
+        for number, session in list(self._sessions.items()):
+            if session.user_id == user_id:
+                del self._sessions[number]
+                reason = pb.DISCONNECT_REASON_UNAVAILABLE
+                await self._stream.send(disconnect(number, session.generation, reason))
+
+    async def _send_all(self, user_id: str, seq: int, event_type: str, text: bytes) -> None:
+        assert self._stream is not None
+        for number, session in self._sessions.items():
+            if session.user_id == user_id and {event_type, "*"} & set(session.types):
+                await self._stream.send(delivery(number, seq, text))
 
     async def all_open(self, sessions: int) -> None:
         """Wait until so many sessions are open on the stream of now."""
@@ -383,20 +413,31 @@ class TinyEventService:
             case "written":
                 self._unreported[command.written.session] = 0
                 await self.catch_up()
+            case "ack":
+                device = self._sessions[command.ack.session]
+                key = (device.user_id, device.device_id)
+                self._devices[key] = max(command.ack.seq, self._devices.get(key, 0))
             case "close":
                 self._sessions.pop(command.close.session, None)
 
     async def _open(self, open_: pb.Open) -> None:
         assert self._stream is not None
         self.opens += 1
+        if self.is_full:
+            reason = pb.DISCONNECT_REASON_TOO_MANY_CONNECTIONS
+            await self._stream.send(disconnect(open_.session, open_.generation, reason))
+            return
         last = len(self.log[open_.user_id])
         start, recovered = last, False
         if open_.HasField("after_seq"):
             start = open_.after_seq
         elif open_.HasField("resume") and open_.resume.epoch == EPOCH and open_.resume.seq <= last:
             start, recovered = open_.resume.seq, True
+        elif open_.from_device:
+            acked = self._devices.get((open_.user_id, open_.device_id), -1)
+            start, recovered = (acked, True) if 0 <= acked <= last else (last, False)
         self._sessions[open_.session] = _TinySession(
-            open_.user_id, open_.generation, list(open_.types), open_.paused, start
+            open_.user_id, open_.generation, list(open_.types), open_.paused, start, open_.device_id
         )
         self._unreported[open_.session] = 0
         await self._stream.send(opened(open_.session, open_.generation, start, recovered=recovered))
