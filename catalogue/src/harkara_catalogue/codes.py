@@ -65,7 +65,7 @@ class ErrorCode:
         meaning: What is wrong.
         stays_open: Whether its error frame may stand alone, without a close behind it.
         close_code: The close that follows its error frame; None where none ever does. With `stays_open`:
-            the first ones stand alone (`CLOSE_CODES` says how many).
+            the first ones stand alone (docs/protocol.md says which).
         grpc_status: The name of the gRPC status; None where no RPC answers with this error.
         http_status: The HTTP status, of REST or of a refused handshake; None where there is none.
     """
@@ -205,6 +205,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = MappingProxyType(
             ErrorCode(
                 code="try_again_later",
                 meaning="something that this needs is away or over capacity",
+                stays_open=True,
                 close_code=1013,
                 grpc_status="UNAVAILABLE",
                 http_status=503,

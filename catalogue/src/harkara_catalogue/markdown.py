@@ -72,7 +72,7 @@ def catalogue_markdown(catalogue: Catalogue) -> str:
 def _on_websocket(error: ErrorCode) -> str:
     if error.close_code is None:
         return "stays open" if error.stays_open else ""
-    return f"stays open at first, then {error.close_code}" if error.stays_open else str(error.close_code)
+    return f"stays open, or {error.close_code}" if error.stays_open else str(error.close_code)
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str | None]]) -> str:

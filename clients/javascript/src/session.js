@@ -17,7 +17,7 @@ import { waitAfter } from './backoff.js';
 import { CLOSE_ACTIONS } from './close_codes.js';
 import { told } from './effects.js';
 import { SeenIds } from './seen.js';
-import { after } from './states.js';
+import { after, HEARD } from './states.js';
 import { Subscription } from './subscription.js';
 import { TokenLife } from './token_life.js';
 
@@ -293,22 +293,22 @@ export class Session {
    * @returns {Effect[]}
    */
   received(message, now) {
-    if (this.state !== 'authenticating' && this.state !== 'open') return [];
     this.#heardAt = now;
     if (typeof message !== 'object' || message === null) return [];
     const fields = /** @type {Record<string, any>} */ (message);
-    if (typeof fields.event_type === 'string') return this.#event(fields);
-    switch (fields.type) {
+    const kind = typeof fields.event_type === 'string' ? 'event' : fields.type;
+    if (!HEARD[this.state]?.has(kind)) return [];
+    switch (kind) {
+      case 'event':
+        return this.#event(fields);
       case 'authenticated':
         return this.state === 'open' ? this.#renewed(fields, now) : this.#authenticated(fields, now);
       case 'heartbeat_ack':
         return this.#advanced(fields.seq);
       case 'subscription_updated':
         return [told('subscription_updated', fields), ...this.#catchUp()];
-      case 'error':
-        return this.#error(fields, now);
       default:
-        return [];
+        return this.#error(fields, now);
     }
   }
 

@@ -27,6 +27,17 @@ export const MOVES = Object.freeze({
   stopped: { connect: 'fetching', disconnect: 'idle' },
 });
 
+/**
+ * What the server may say in a state; `event` is a message without a type. Anything else, then, is a fault of its, or a
+ * later server's, and ignored. (tests/conformance/protocol.json has the same of the edge.)
+ *
+ * @type {Readonly<Partial<Record<State, ReadonlySet<string>>>>}
+ */
+export const HEARD = Object.freeze({
+  authenticating: new Set(['authenticated', 'error']),
+  open: new Set(['authenticated', 'subscription_updated', 'heartbeat_ack', 'event', 'error']),
+});
+
 export class IllegalMoveError extends Error {
   /**
    * @param {State} state

@@ -66,7 +66,7 @@ class Held {
     const tokens = [$token, $next_token];
     this.#told = 0;
     const client = makeService({
-      token: renewable ? () => tokens.shift() : $token,
+      token: renewable ? () => (tokens.length > 1 ? tokens.shift() : tokens[0]) : $token,
       userId,
       deviceId,
       storage: deviceId ? null : this.#storage,

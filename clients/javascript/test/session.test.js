@@ -1,29 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { CLOSE_ACTIONS } from '../src/close_codes.js';
-import { HANDSHAKE_MS, PROBE_MS, Session, SILENCE_MS } from '../src/session.js';
+import { HANDSHAKE_MS, PROBE_MS, SILENCE_MS } from '../src/session.js';
 import { IllegalMoveError, MOVES } from '../src/states.js';
 import { authenticated, event } from './support/fakes.js';
-
-/** A session that stands at `state`, by the shortest way; `now` is 0. */
-function sessionAt(state, options = {}) {
-  const session = new Session({ token: 'token_1', random: () => 0.5, ...options });
-  if (state === 'idle') return session;
-  session.connect(0);
-  if (state === 'fetching' || state === 'connecting') return session;
-  if (state === 'waiting') session.closed(1006, '', 0);
-  else if (state === 'stopped') session.closed(4403, '', 0);
-  else {
-    session.opened(0);
-    if (state === 'open') session.received(authenticated(), 0);
-  }
-  return session;
-}
-
-const only = (effects, kind) => effects.filter((effect) => effect.kind === kind);
-const timer = (effects, name) => only(effects, 'set_timer').find((effect) => effect.name === name)?.ms;
-const names = (effects) => only(effects, 'tell').map((effect) => effect.name);
+import { names, only, sessionAt, timer } from './support/sessions.js';
 
 test('every move leads to a state of the table, and every state can be disconnected', () => {
   for (const moves of Object.values(MOVES)) {
@@ -46,25 +27,6 @@ test('a move that the table does not have throws and changes nothing', () => {
     assert.equal(session.state, state);
   }
 });
-
-/** What each action of the close-code table comes to, for a connection that had lasted. */
-const AFTER = {
-  stop: { state: 'stopped', ms: undefined },
-  back_off: { state: 'waiting', ms: 500 },
-  reconnect: { state: 'waiting', ms: 0 },
-  reconnect_spread: { state: 'waiting', ms: 2_500 },
-  new_token: { state: 'waiting', ms: 0 },
-};
-
-for (const [code, action] of CLOSE_ACTIONS) {
-  test(`after a close with ${code} a client does as the table says: ${action}`, () => {
-    const session = sessionAt('open', { renewable: true });
-    const effects = session.closed(code, '', 20_000);
-    assert.equal(session.state, AFTER[action].state);
-    assert.equal(timer(effects, 'retry'), AFTER[action].ms);
-    assert.equal(names(effects).includes('connection_failed'), action === 'stop');
-  });
-}
 
 for (const code of [1001, 1005, 1006, 3000, 4999]) {
   test(`a close with ${code}, which the table does not have, is a loss: the first attempt is at once`, () => {

@@ -18,6 +18,13 @@ export type Move = 'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | '
  * @type {Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>}
  */
 export declare const MOVES: Readonly<Record<State, Readonly<Partial<Record<Move, State>>>>>;
+/**
+ * What the server may say in a state; `event` is a message without a type. Anything else, then, is a fault of its, or a
+ * later server's, and ignored. (tests/conformance/protocol.json has the same of the edge.)
+ *
+ * @type {Readonly<Partial<Record<State, ReadonlySet<string>>>>}
+ */
+export declare const HEARD: Readonly<Partial<Record<State, ReadonlySet<string>>>>;
 export declare class IllegalMoveError extends Error {
     state: State;
     move: Move;

@@ -55,6 +55,7 @@ class Told:
         # Whole seconds: the text of a time has fewer digits than a float.
         began = int(time.time())
         self._values: dict[str, Any] = {"$time": "2026-01-27T10:30:00Z"}
+        self._tokens: dict[str, Identity | grpc.StatusCode] = edge.auth.tokens
         for name, seconds in (("", conversation.token_seconds), ("next_", 3_600)):
             ends = began + seconds
             self._values[f"${name}token"] = edge.auth.add(self._user_id, f"{name}token", expires_at=ends)
@@ -97,11 +98,11 @@ class Told:
         self._client = None
 
     async def mesh(self, what: str) -> None:
-        edge, token = self._edge, self._values["$token"]
+        edge = self._edge
         if what == "nobody can verify tokens":
-            edge.auth.tokens[token] = grpc.StatusCode.UNAVAILABLE
+            edge.auth.tokens = dict.fromkeys(edge.auth.tokens, grpc.StatusCode.UNAVAILABLE)
         elif what == "tokens can be verified":
-            edge.auth.tokens[token] = Identity(self._user_id)
+            edge.auth.tokens = dict(self._tokens)
         elif what == "the user has too many connections":
             self._events.is_full = True
         elif what == "the user's other connections end":

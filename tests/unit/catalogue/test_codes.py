@@ -36,6 +36,7 @@ def test_these_errors_are_told_while_the_connection_stays() -> None:
         "unknown_event_type",
         "too_many_subscriptions",
         "rate_limited",
+        "try_again_later",
     }
 
 
