@@ -12,7 +12,7 @@
  * @property {number} seq
  */
 
-/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush'} TimerName */
+/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'wake' | 'renew' | 'flush'} TimerName */
 /** @typedef {'first' | 'expiring' | 'refused'} TokenReason */
 
 /**

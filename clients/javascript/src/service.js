@@ -160,7 +160,11 @@ export class WebSocketService {
     }
     const { promise } = this.#connecting;
     this.#endWatch ??= watchWakeups(
-      { window: globalThis.window, document: globalThis.document },
+      {
+        window: globalThis.window,
+        document: globalThis.document,
+        connection: /** @type {any} */ (globalThis.navigator)?.connection,
+      },
       () => this.#run(this.#session.woke(this.#clock.now())),
     );
     if (this.#tabs) this.#tabs.join(this.#session.subscription.wanted);
@@ -410,7 +414,7 @@ export class WebSocketService {
         fetch: polling.fetch ?? ((input, init) => fetch(input, init)),
         signal,
       });
-      if (!signal.aborted) this.#run(this.#session.polled(polled, after));
+      if (!signal.aborted) this.#run(this.#session.progress.polled(polled, after));
     } catch (error) {
       if (error instanceof HistoryError && error.status === 401) this.#run(this.#session.tokenRefused(token));
       throw error;
@@ -466,10 +470,10 @@ export class WebSocketService {
     if (!this.#follows) return;
     switch (message.kind) {
       case 'event':
-        return this.#run(this.#session.relayed(message.event));
+        return this.#run(this.#session.progress.event(message.event));
       case 'status':
         this.#leader = { isConnected: message.isConnected, attempts: message.attempts };
-        this.#session.standAt(message.position);
+        this.#session.progress.standAt(message.position);
         return message.isConnected ? this.#settle(null) : undefined;
       case 'told':
         if (message.name === 'connection_failed') {

@@ -5,18 +5,17 @@
  * be done in that order. Sockets, timers, tokens and handlers are those of whoever holds the session (`service.js`), so
  * every conversation can be told by a test, and in another language's test too.
  *
- * Which states there are, and what leads from one to another, is a table (`states.js`).
- *
- * A position, {epoch, seq}, says how far this client got in its user's stream. It goes with `resume` whenever there is
- * one; so a reconnect has neither a hole nor a repeat, or is told that there is a hole (`gap`).
+ * Which states there are, and what leads from one to another, is a table (`states.js`). What a session knows stands with
+ * who knows it: `progress.js`, `subscription.js`, `token_life.js`, `liveness.js`, `retries.js`.
  *
  * What does not belong here: sockets, timers, storage, the REST fallback.
  */
 
-import { waitAfter } from './backoff.js';
 import { CLOSE_ACTIONS } from './close_codes.js';
 import { told } from './effects.js';
-import { SeenIds } from './seen.js';
+import { Liveness } from './liveness.js';
+import { Progress } from './progress.js';
+import { Retries } from './retries.js';
 import { after, HEARD } from './states.js';
 import { Subscription } from './subscription.js';
 import { TokenLife } from './token_life.js';
@@ -25,22 +24,11 @@ import { TokenLife } from './token_life.js';
 /** @typedef {import('./states.js').Move} Move */
 /** @typedef {import('./effects.js').Effect} Effect */
 /** @typedef {import('./effects.js').Position} Position */
-/** @typedef {import('./effects.js').ConnectionFailure} ConnectionFailure */
 /** @typedef {import('./effects.js').TimerName} TimerName */
 /** @typedef {import('./close_codes.js').CloseAction} CloseAction */
-/** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
-
-/** A connection of which nothing is heard for so long is dead. */
-export const SILENCE_MS = 75_000;
 
 /** How long connecting and authenticating may take together. */
 export const HANDSHAKE_MS = 20_000;
-
-/** How long after a wake-up an answer may take. */
-export const PROBE_MS = 10_000;
-
-/** How long a connection must last for the one after it to count as the first attempt. */
-export const LASTING_MS = 10_000;
 
 /** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
 export const FLUSH_MS = 100;
@@ -61,46 +49,43 @@ export const FLUSH_MS = 100;
 export class Session {
   /** @type {State} */
   state = 'idle';
-  /** @type {Position | null} */
-  position;
   subscription = new Subscription();
-  /** How many attempts there were since the last connection; those to come are not counted. */
-  attempts = 0;
-
+  progress;
   #options;
-  #random;
   #token;
-  #seen;
+  #retries;
+  #liveness = new Liveness();
   #failuresUntilTold;
-  /** How many attempts failed since a connection lasted. */
-  #failures = 0;
-  /** Whether the server asked to be left alone for a while. */
-  #patient = false;
   #resumed = false;
-  /** After which number the history is still to be read. @type {number | null} */
-  #unread = null;
-  #openedAt = 0;
-  #heardAt = 0;
-  #probedAt = 0;
   #flushedAt = -Infinity;
   #flushing = false;
-  #heartbeatMs = 30_000;
   /** The code of the error frame before a close. */
   #lastError = '';
 
   /** @param {SessionOptions} options */
   constructor(options) {
     this.#options = options;
-    this.#random = options.random;
     this.#token = new TokenLife(options.token ?? null, options.renewable ?? false);
-    this.position = options.position ?? null;
-    this.#seen = new SeenIds(options.rememberedIds ?? 2_000);
+    this.#retries = new Retries(options.random);
+    this.progress = new Progress(options.position ?? null, options.rememberedIds ?? 2_000, (type) =>
+      this.subscription.has(type),
+    );
     this.#failuresUntilTold = options.failuresUntilTold ?? 5;
   }
 
   /** The token of now; null where there is none. */
   get token() {
     return this.#token.value;
+  }
+
+  /** How far this client got. @returns {Position | null} */
+  get position() {
+    return this.progress.position;
+  }
+
+  /** How many attempts there were since the last connection; those to come are not counted. */
+  get attempts() {
+    return this.#retries.attempts;
   }
 
   get isOpen() {
@@ -123,8 +108,7 @@ export class Session {
   connect(now) {
     if (this.state !== 'idle' && this.state !== 'stopped') return [];
     this.#move('connect');
-    this.attempts = 0;
-    this.#failures = 0;
+    this.#retries.restart();
     this.#token.restart();
     return this.#attempt(now);
   }
@@ -137,7 +121,7 @@ export class Session {
   disconnect() {
     const was = this.state;
     this.#move('disconnect');
-    this.attempts = 0;
+    this.#retries.restart();
     this.#token.isFetching = false;
     this.#flushing = false;
     /** @type {Effect[]} */
@@ -195,27 +179,6 @@ export class Session {
   shareWith(types, now) {
     this.subscription.shareWith(types);
     return this.#flush(now);
-  }
-
-  /**
-   * Another's connection, which this session shares, brought an event.
-   *
-   * @param {HarkaraEvent} event
-   * @returns {Effect[]}
-   */
-  relayed(event) {
-    return this.#event(event);
-  }
-
-  /**
-   * Another's connection, which this session shares, stands there: from there this one would go on.
-   *
-   * @param {Position | null} position
-   */
-  standAt(position) {
-    if (position && (this.position?.epoch !== position.epoch || this.position.seq < position.seq)) {
-      this.position = { ...position };
-    }
   }
 
   // What the world brings.
@@ -293,20 +256,20 @@ export class Session {
    * @returns {Effect[]}
    */
   received(message, now) {
-    this.#heardAt = now;
+    this.#liveness.heard(now);
     if (typeof message !== 'object' || message === null) return [];
     const fields = /** @type {Record<string, any>} */ (message);
     const kind = typeof fields.event_type === 'string' ? 'event' : fields.type;
     if (!HEARD[this.state]?.has(kind)) return [];
     switch (kind) {
       case 'event':
-        return this.#event(fields);
+        return this.progress.event(fields);
       case 'authenticated':
         return this.state === 'open' ? this.#renewed(fields, now) : this.#authenticated(fields, now);
       case 'heartbeat_ack':
-        return this.#advanced(fields.seq);
+        return this.progress.advanced(fields.seq);
       case 'subscription_updated':
-        return [told('subscription_updated', fields), ...this.#catchUp()];
+        return [told('subscription_updated', fields), ...this.progress.catchUp()];
       default:
         return this.#error(fields, now);
     }
@@ -339,14 +302,16 @@ export class Session {
       case 'handshake':
         return this.#lost('lost', 1006, 'no answer in time', now);
       case 'heartbeat':
-        return [this.#heartbeat(now), { kind: 'set_timer', name, ms: this.#heartbeatMs }];
+        return this.#liveness.beat(this.position?.seq, now);
       case 'silence': {
-        const left = this.#heardAt + SILENCE_MS - now;
+        const left = this.#liveness.silenceLeft(now);
         if (left > 0) return [{ kind: 'set_timer', name, ms: left }];
         return this.#lost('lost', 1006, 'silence', now);
       }
       case 'probe':
-        return this.#heardAt < this.#probedAt ? this.#lost('lost', 1006, 'silence', now) : [];
+        return this.#liveness.isAsking ? this.#lost('lost', 1006, 'silence', now) : [];
+      case 'wake':
+        return this.woke(now);
       case 'renew':
         return this.#renew(now);
       case 'flush':
@@ -356,37 +321,19 @@ export class Session {
   }
 
   /**
-   * The machine woke, the network came back, or the page is seen again.
+   * The machine woke, the network came back or is another one, or the page is seen again.
    *
    * @param {number} now
    * @returns {Effect[]}
    */
   woke(now) {
     // A server that asked for patience gets it, however often a page is looked at.
-    if (this.state === 'waiting' && !this.#patient) return this.#due(now);
-    if (this.state === 'open' && now - this.#heardAt >= 1_000 && this.#heardAt >= this.#probedAt) {
-      this.#probedAt = now;
-      return [this.#heartbeat(now), { kind: 'set_timer', name: 'probe', ms: PROBE_MS }];
-    }
-    return [];
-  }
-
-  /**
-   * The history over REST was read, in place of a connection.
-   *
-   * @param {import('./polling.js').Polled} polled
-   * @param {number | null} after From where; null where only its end was asked for.
-   * @returns {Effect[]}
-   */
-  polled({ events, seq, complete }, after) {
-    this.position ??= { epoch: null, seq };
-    /** @type {Effect[]} */
-    const effects = events.flatMap((event) => this.#event(event));
-    if (!complete && after !== null) {
-      const { epoch } = this.position;
-      effects.unshift(told('gap', { before: { epoch, seq: after }, after: { epoch, seq: (events[0]?.seq ?? 1) - 1 } }));
-    }
-    return [...effects, ...this.#advanced(seq)];
+    const mayRetry = this.state === 'waiting' && !this.#retries.isPatient;
+    const mayAsk = this.state === 'open' && !this.#liveness.isAsking;
+    if (!mayRetry && !mayAsk) return [];
+    const ms = this.#retries.woke(now);
+    if (ms > 0) return [{ kind: 'set_timer', name: 'wake', ms }];
+    return mayRetry ? this.#due(now) : this.#liveness.ask(this.position?.seq, now);
   }
 
   // The moves.
@@ -419,7 +366,6 @@ export class Session {
    */
   #due(now) {
     this.#move('due');
-    this.#patient = false;
     return [{ kind: 'clear_timers' }, ...this.#attempt(now)];
   }
 
@@ -430,39 +376,22 @@ export class Session {
    */
   #authenticated(fields, now) {
     this.#move('authenticated');
-    const before = this.position;
     const recovered = this.#resumed && fields.recovered === true;
-    this.position = { epoch: String(fields.epoch ?? ''), seq: Number(fields.seq ?? 0) };
-    this.attempts = 0;
-    this.#patient = false;
-    this.#openedAt = now;
-    this.#heardAt = now;
-    this.#probedAt = 0;
+    const position = { epoch: String(fields.epoch ?? ''), seq: Number(fields.seq ?? 0) };
+    const missed = this.progress.startAt(position, recovered, this.#resumed);
+    this.#retries.opened(now);
     this.#flushedAt = -Infinity;
-    this.#heartbeatMs = heartbeatMs(fields.heartbeat_interval);
     this.#token.accepted(fields.expires_at);
-    /** @type {Effect[]} */
-    const effects = [
+    return [
       { kind: 'clear_timers' },
-      { kind: 'set_timer', name: 'heartbeat', ms: this.#heartbeatMs },
-      { kind: 'set_timer', name: 'silence', ms: SILENCE_MS },
+      ...this.#liveness.begin(fields.heartbeat_interval, now),
       this.#renewLater(now),
-      { kind: 'keep', position: { ...this.position } },
+      { kind: 'keep', position: { ...position } },
       ...this.#flush(now),
       told('connected', { ...fields, recovered }),
       { kind: 'settle', failure: null },
+      ...missed,
     ];
-    this.#unread = null;
-    if (before?.epoch === null) {
-      // A number of the history alone resumes nothing: what came since is to be read from the history too, once the
-      // subscription is in force and nothing can fall between the two.
-      this.#unread = before.seq;
-      // A resume subscribes by itself: no `subscription_updated` will come.
-      if (this.#resumed) effects.push(...this.#catchUp());
-    } else if (before && !recovered) {
-      effects.push(told('gap', { before, after: { ...this.position } }));
-    }
-    return effects;
   }
 
   /**
@@ -488,19 +417,16 @@ export class Session {
    */
   #lost(action, code, reason, now) {
     const wasOpen = this.state === 'open';
-    if (wasOpen && now - this.#openedAt >= LASTING_MS) this.#failures = 0;
-    this.#failures += 1;
-    this.attempts += 1;
+    this.#retries.lost(action, wasOpen, now);
     const stops = action === 'stop' || (action === 'new_token' && !this.#token.refused());
     this.#move(stops ? 'refused' : 'lost');
-    this.#patient = action === 'back_off' || action === 'reconnect_spread';
     this.#flushing = false;
     this.subscription.startFrom([]);
     /** @type {Effect[]} */
     const effects = [{ kind: 'clear_timers' }, { kind: 'close' }];
     if (wasOpen) effects.push(told('disconnected', { code, reason, willReconnect: !stops }));
     if (stops) return [...effects, ...this.#failed(code, reason, true)];
-    const delay = waitAfter(action, this.#failures, wasOpen, this.#random);
+    const delay = this.#retries.wait(action, wasOpen);
     effects.push({ kind: 'set_timer', name: 'retry', ms: delay });
     effects.push(told('reconnecting', { attempt: this.attempts, delay }));
     if (this.attempts === this.#failuresUntilTold) effects.push(...this.#failed(code, reason, false));
@@ -525,35 +451,6 @@ export class Session {
 
   /**
    * @param {Record<string, any>} fields
-   * @returns {Effect[]}
-   */
-  #event(fields) {
-    /** @type {Effect[]} */
-    const effects = [];
-    const isNew = typeof fields.event_id !== 'string' || this.#seen.add(fields.event_id);
-    if (isNew) {
-      const named = { ...fields, type: fields.event_type, level: fields.event_level };
-      const event = /** @type {HarkaraEvent} */ (/** @type {unknown} */ (named));
-      // One that is not wanted is wanted by another who shares the connection; or it was on its way when its type was
-      // wanted no more.
-      effects.push({ kind: 'event', event, isWanted: this.subscription.has(event.type) });
-    }
-    // Kept after it was dealt with: whoever crashes in between sees it twice, and does not lose it.
-    return [...effects, ...this.#advanced(fields.seq)];
-  }
-
-  /**
-   * @param {unknown} seq
-   * @returns {Effect[]}
-   */
-  #advanced(seq) {
-    if (!this.position || typeof seq !== 'number' || seq <= this.position.seq) return [];
-    this.position.seq = seq;
-    return [{ kind: 'keep', position: { ...this.position } }];
-  }
-
-  /**
-   * @param {Record<string, any>} fields
    * @param {number} now
    * @returns {Effect[]}
    */
@@ -567,13 +464,6 @@ export class Session {
     return effects;
   }
 
-  /** @returns {Effect[]} */
-  #catchUp() {
-    const after = this.#unread;
-    this.#unread = null;
-    return after === null ? [] : [{ kind: 'catch_up', after }];
-  }
-
   /**
    * Tell the server of changes of the subscription, now or a little later.
    *
@@ -582,24 +472,14 @@ export class Session {
    */
   #flush(now) {
     if (this.state !== 'open' || this.#flushing || this.queuedMessages === 0) return [];
-    const ms = this.#flushedAt + FLUSH_MS - now;
+    // Somebody may have set the clock back.
+    const ms = Math.min(this.#flushedAt + FLUSH_MS - now, FLUSH_MS);
     if (ms > 0) {
       this.#flushing = true;
       return [{ kind: 'set_timer', name: 'flush', ms }];
     }
     this.#flushedAt = now;
     return this.subscription.tell().map((message) => ({ kind: 'send', message: { ...message } }));
-  }
-
-  /**
-   * @param {number} now
-   * @returns {Effect}
-   */
-  #heartbeat(now) {
-    /** @type {Record<string, unknown>} */
-    const message = { type: 'heartbeat', timestamp: new Date(now).toISOString() };
-    if (this.position) message.ack = this.position.seq;
-    return { kind: 'send', message };
   }
 
   /**
@@ -621,13 +501,4 @@ export class Session {
     }
     return this.#token.isFetching ? [] : [{ kind: 'fetch_token', reason: this.#token.fetch() }];
   }
-}
-
-/**
- * @param {unknown} seconds What the server said.
- * @returns {number} Milliseconds between heartbeats, at least two within the time after which a connection is dead.
- */
-function heartbeatMs(seconds) {
-  const ms = Number(seconds) * 1_000;
-  return ms > 0 ? Math.min(ms, SILENCE_MS / 2) : 30_000;
 }

@@ -7,6 +7,7 @@ import { fetchToken, PROVIDER_MS } from '../src/tokens.js';
 import { websocketUrl } from '../src/url.js';
 import { watchWakeups } from '../src/wakeups.js';
 import { ManualClock } from './support/fakes.js';
+import { makeService } from './support/service.js';
 
 /** A page at an address, with or without the meta element. */
 function pageAt(href, content = null) {
@@ -33,25 +34,52 @@ for (const [what, url, page, found] of [
   test(`it connects to ${what}`, () => assert.equal(websocketUrl(url, page), found));
 }
 
-test('it wakes when the network comes back, and when a page is shown or seen again', () => {
+test('it wakes when the network comes back or is another one, and when a page is shown or seen again', () => {
   const window = new EventTarget();
+  const connection = new EventTarget();
   const document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
   let woken = 0;
-  const end = watchWakeups({ window, document }, () => {
+  const end = watchWakeups({ window, document, connection }, () => {
     woken += 1;
   });
-  window.dispatchEvent(new Event('online'));
-  window.dispatchEvent(new Event('pageshow'));
-  document.dispatchEvent(new Event('visibilitychange'));
-  assert.equal(woken, 3);
+  const everything = () => {
+    for (const name of ['online', 'pageshow']) window.dispatchEvent(new Event(name));
+    connection.dispatchEvent(new Event('change'));
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+  everything();
+  assert.equal(woken, 4);
   document.visibilityState = 'hidden';
   document.dispatchEvent(new Event('visibilitychange'));
-  assert.equal(woken, 3);
+  assert.equal(woken, 4);
   end();
   document.visibilityState = 'visible';
-  for (const name of ['online', 'pageshow']) window.dispatchEvent(new Event(name));
-  document.dispatchEvent(new Event('visibilitychange'));
-  assert.equal(woken, 3);
+  everything();
+  assert.equal(woken, 4);
+});
+
+test('a page without navigator.connection, and a process without a page, are watched for what they have', () => {
+  watchWakeups({ window: new EventTarget() }, () => {})();
+  watchWakeups({}, () => {})();
+});
+
+test('a client in a page looks after its connection when the network is another one', (context) => {
+  const connection = new EventTarget();
+  const { navigator } = globalThis;
+  Object.defineProperty(globalThis, 'navigator', { value: { connection }, configurable: true });
+  context.after(() => Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true }));
+  const at = makeService();
+  at.service.connect();
+  at.socket.end(1006);
+  connection.dispatchEvent(new Event('change'));
+  assert.equal(at.sockets.length, 2);
+  at.welcome();
+  at.clock.advance(3_000);
+  connection.dispatchEvent(new Event('change'));
+  assert.equal(at.socket.sent.at(-1).type, 'heartbeat');
+  at.service.disconnect();
+  connection.dispatchEvent(new Event('change'));
+  assert.equal(at.sockets.length, 2);
 });
 
 test('a token provider that takes too long has failed', async () => {

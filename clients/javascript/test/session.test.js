@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { HANDSHAKE_MS, PROBE_MS, SILENCE_MS } from '../src/session.js';
+import { LATE_MS, PROBE_MS, SILENCE_MS } from '../src/liveness.js';
+import { WAKE_GAP_MS } from '../src/retries.js';
+import { HANDSHAKE_MS } from '../src/session.js';
 import { IllegalMoveError, MOVES } from '../src/states.js';
 import { authenticated, event } from './support/fakes.js';
 import { names, only, sessionAt, timer } from './support/sessions.js';
@@ -104,6 +106,51 @@ test('waking up asks an open connection for a sign of life, once', () => {
   assert.deepEqual(session.woke(60_500), []);
   session.timerFired('probe', 60_000 + PROBE_MS);
   assert.equal(session.state, 'waiting');
+});
+
+test('waking up in storms brings one attempt, and one more when the storm is over', () => {
+  const session = sessionAt('waiting');
+  assert.equal(only(session.woke(10_000), 'open').length, 1);
+  session.closed(1006, '', 10_001);
+  for (let change = 0; change < 100; change += 1) {
+    const effects = session.woke(10_010 + change);
+    assert.deepEqual(effects, [{ kind: 'set_timer', name: 'wake', ms: WAKE_GAP_MS - 10 - change }]);
+  }
+  assert.equal(session.state, 'waiting');
+  assert.equal(only(session.timerFired('wake', 10_000 + WAKE_GAP_MS), 'open').length, 1);
+  session.closed(1006, '', 20_000);
+  assert.equal(only(session.woke(20_000), 'open').length, 1);
+});
+
+test('a clock that was set back does not keep a client from waking or from telling what it wants', () => {
+  const session = sessionAt('waiting');
+  session.woke(10_000_000);
+  session.closed(1006, '', 10_000_001);
+  assert.equal(only(session.woke(0), 'open').length, 1);
+  const open = sessionAt('open');
+  open.subscribe(['a'], 10_000_000);
+  assert.equal(timer(open.subscribe(['b'], 0), 'flush'), 100);
+  open.received({ type: 'heartbeat_ack' }, 10_000_000);
+  assert.equal(timer(open.timerFired('silence', 0), 'silence'), SILENCE_MS);
+});
+
+test('a heartbeat that is much too late asks the connection for an answer, for the machine slept', () => {
+  const session = sessionAt('open');
+  const effects = session.timerFired('heartbeat', 30_000 + LATE_MS);
+  assert.deepEqual(
+    only(effects, 'send').map(({ message }) => message.type),
+    ['heartbeat'],
+  );
+  assert.equal(timer(effects, 'probe'), PROBE_MS);
+  assert.equal(timer(effects, 'heartbeat'), 30_000);
+  session.timerFired('probe', 30_000 + LATE_MS + PROBE_MS);
+  assert.equal(session.state, 'waiting');
+});
+
+test('a heartbeat that is hardly late is one like any other', () => {
+  const session = sessionAt('open');
+  assert.equal(timer(session.timerFired('heartbeat', 30_000 + LATE_MS - 1), 'probe'), undefined);
+  assert.equal(timer(session.timerFired('heartbeat', 60_000 + LATE_MS), 'probe'), undefined);
 });
 
 test('a connection that answers after waking up stays', () => {

@@ -9,7 +9,7 @@ export type Position = {
     epoch: string | null;
     seq: number;
 };
-export type TimerName = 'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush';
+export type TimerName = 'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'wake' | 'renew' | 'flush';
 export type TokenReason = 'first' | 'expiring' | 'refused';
 export type Effect = {
     kind: 'fetch_token';
@@ -71,7 +71,7 @@ export type ConnectionFailure = {
  * @property {string | null} epoch Names one life of the log; null where only the history over REST was read.
  * @property {number} seq
  */
-/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'renew' | 'flush'} TimerName */
+/** @typedef {'retry' | 'handshake' | 'heartbeat' | 'silence' | 'probe' | 'wake' | 'renew' | 'flush'} TimerName */
 /** @typedef {'first' | 'expiring' | 'refused'} TokenReason */
 /**
  * Something to be done.

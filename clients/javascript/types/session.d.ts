@@ -5,38 +5,27 @@
  * be done in that order. Sockets, timers, tokens and handlers are those of whoever holds the session (`service.js`), so
  * every conversation can be told by a test, and in another language's test too.
  *
- * Which states there are, and what leads from one to another, is a table (`states.js`).
- *
- * A position, {epoch, seq}, says how far this client got in its user's stream. It goes with `resume` whenever there is
- * one; so a reconnect has neither a hole nor a repeat, or is told that there is a hole (`gap`).
+ * Which states there are, and what leads from one to another, is a table (`states.js`). What a session knows stands with
+ * who knows it: `progress.js`, `subscription.js`, `token_life.js`, `liveness.js`, `retries.js`.
  *
  * What does not belong here: sockets, timers, storage, the REST fallback.
  */
+import { Progress } from './progress.js';
 import { Subscription } from './subscription.js';
 export type State = import('./states.js').State;
 export type Move = import('./states.js').Move;
 export type Effect = import('./effects.js').Effect;
 export type Position = import('./effects.js').Position;
-export type ConnectionFailure = import('./effects.js').ConnectionFailure;
 export type TimerName = import('./effects.js').TimerName;
 export type CloseAction = import('./close_codes.js').CloseAction;
-export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
 /** @typedef {import('./states.js').State} State */
 /** @typedef {import('./states.js').Move} Move */
 /** @typedef {import('./effects.js').Effect} Effect */
 /** @typedef {import('./effects.js').Position} Position */
-/** @typedef {import('./effects.js').ConnectionFailure} ConnectionFailure */
 /** @typedef {import('./effects.js').TimerName} TimerName */
 /** @typedef {import('./close_codes.js').CloseAction} CloseAction */
-/** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
-/** A connection of which nothing is heard for so long is dead. */
-export declare const SILENCE_MS = 75000;
 /** How long connecting and authenticating may take together. */
 export declare const HANDSHAKE_MS = 20000;
-/** How long after a wake-up an answer may take. */
-export declare const PROBE_MS = 10000;
-/** How long a connection must last for the one after it to count as the first attempt. */
-export declare const LASTING_MS = 10000;
 /** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
 export declare const FLUSH_MS = 100;
 export type SessionOptions = {
@@ -87,15 +76,16 @@ export declare class Session {
     #private;
     /** @type {State} */
     state: State;
-    /** @type {Position | null} */
-    position: Position | null;
     subscription: Subscription;
-    /** How many attempts there were since the last connection; those to come are not counted. */
-    attempts: number;
+    progress: Progress;
     /** @param {SessionOptions} options */
     constructor(options: SessionOptions);
     /** The token of now; null where there is none. */
     get token(): string | null;
+    /** How far this client got. @returns {Position | null} */
+    get position(): Position | null;
+    /** How many attempts there were since the last connection; those to come are not counted. */
+    get attempts(): number;
     get isOpen(): boolean;
     /** How many messages wait to be sent. */
     get queuedMessages(): number;
@@ -137,19 +127,6 @@ export declare class Session {
      * @returns {Effect[]}
      */
     shareWith(types: Iterable<string>, now: number): Effect[];
-    /**
-     * Another's connection, which this session shares, brought an event.
-     *
-     * @param {HarkaraEvent} event
-     * @returns {Effect[]}
-     */
-    relayed(event: HarkaraEvent): Effect[];
-    /**
-     * Another's connection, which this session shares, stands there: from there this one would go on.
-     *
-     * @param {Position | null} position
-     */
-    standAt(position: Position | null): void;
     /**
      * There is a token: one that was fetched, or one that the application had to say by itself.
      *
@@ -206,18 +183,10 @@ export declare class Session {
      */
     timerFired(name: TimerName, now: number): Effect[];
     /**
-     * The machine woke, the network came back, or the page is seen again.
+     * The machine woke, the network came back or is another one, or the page is seen again.
      *
      * @param {number} now
      * @returns {Effect[]}
      */
     woke(now: number): Effect[];
-    /**
-     * The history over REST was read, in place of a connection.
-     *
-     * @param {import('./polling.js').Polled} polled
-     * @param {number | null} after From where; null where only its end was asked for.
-     * @returns {Effect[]}
-     */
-    polled({ events, seq, complete }: import('./polling.js').Polled, after: number | null): Effect[];
 }

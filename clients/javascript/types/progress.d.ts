@@ -1,0 +1,70 @@
+/**
+ * How far this client got in its user's stream, and what it has seen of it.
+ *
+ * A position, {epoch, seq}, goes with `resume` whenever there is one; so a reconnect has neither a hole nor a repeat, or
+ * is told that there is a hole (`gap`). A position of the history alone has no epoch and resumes nothing: what came
+ * since is read from the history too.
+ *
+ * What does not belong here: which events are wanted (`subscription.js`), and where a position is kept
+ * (`positions.js`).
+ */
+export type Effect = import('./effects.js').Effect;
+export type Position = import('./effects.js').Position;
+export type HarkaraEvent = import('../types/events.js').HarkaraEvent;
+/** @typedef {import('./effects.js').Effect} Effect */
+/** @typedef {import('./effects.js').Position} Position */
+/** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
+export declare class Progress {
+    #private;
+    /** @type {Position | null} */
+    position: Position | null;
+    /**
+     * @param {Position | null} position How far an earlier session got.
+     * @param {number} rememberedIds How many ids of events to remember.
+     * @param {(type: string) => boolean} isWanted Whether the application wants events of a type.
+     */
+    constructor(position: Position | null, rememberedIds: number, isWanted: (type: string) => boolean);
+    /**
+     * Another's connection, which this client shares, stands there.
+     *
+     * @param {Position | null} position
+     */
+    standAt(position: Position | null): void;
+    /**
+     * Take where a new connection stands.
+     *
+     * @param {Position} position
+     * @param {boolean} recovered Whether it goes on from where this client was.
+     * @param {boolean} resumed Whether that was asked for.
+     * @returns {Effect[]}
+     */
+    startAt(position: Position, recovered: boolean, resumed: boolean): Effect[];
+    /**
+     * The subscription is in force.
+     *
+     * @returns {Effect[]}
+     */
+    catchUp(): Effect[];
+    /**
+     * Take an event.
+     *
+     * @param {Record<string, any>} fields
+     * @returns {Effect[]}
+     */
+    event(fields: Record<string, any>): Effect[];
+    /**
+     * Take that everything up to a number is dealt with.
+     *
+     * @param {unknown} seq
+     * @returns {Effect[]}
+     */
+    advanced(seq: unknown): Effect[];
+    /**
+     * Take what was read of the history, in place of a connection.
+     *
+     * @param {import('./polling.js').Polled} polled
+     * @param {number | null} after From where; null where only its end was asked for.
+     * @returns {Effect[]}
+     */
+    polled({ events, seq, complete }: import('./polling.js').Polled, after: number | null): Effect[];
+}
