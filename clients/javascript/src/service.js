@@ -9,17 +9,16 @@ import { SYSTEM_CLOCK } from './clock.js';
 import { ConnectionError } from './errors.js';
 import { Fallback } from './fallback.js';
 import { Handlers } from './handlers.js';
-import { HistoryError, readHistory } from './polling.js';
 import { Positions } from './positions.js';
 import { Session } from './session.js';
-import { TabGroup, tabPlatform } from './tabs.js';
+import { Sharing } from './sharing.js';
+import { tabPlatform } from './tabs.js';
 import { fetchToken } from './tokens.js';
 import { websocketUrl } from './url.js';
 import { watchWakeups } from './wakeups.js';
 
 /** @typedef {import('./effects.js').Effect} Effect */
 /** @typedef {import('./options.js').ServiceOptions} ServiceOptions */
-/** @typedef {import('./options.js').PollingOptions} PollingOptions */
 /** @typedef {import('./options.js').Status} Status */
 /** @typedef {import('../types/events.js').EventType} EventType */
 /** @typedef {import('../types/events.js').HarkaraEvent} HarkaraEvent */
@@ -56,17 +55,10 @@ export class WebSocketService {
   #connecting = null;
   /** @type {(() => void) | null} */
   #endWatch = null;
-  /** @type {PollingOptions | null} */
-  #polling;
   /** @type {Fallback | null} */
   #fallback = null;
-  /** Whether the history is read, with success. */
-  #isPolling = false;
-  #userId;
-  /** @type {TabGroup | null} */
-  #tabs = null;
-  /** What the tab that has the connection last said of it. */
-  #leader = { isConnected: false, attempts: 0 };
+  /** @type {Sharing | null} */
+  #sharing = null;
   /** @type {Effect[]} */
   #effects = [];
   #isRunning = false;
@@ -91,48 +83,46 @@ export class WebSocketService {
     if (options.shareTabs && !userId) throw new TypeError('sharing tabs needs a user id');
     this.#WebSocket = Socket;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
-    this.#userId = userId ?? '';
-    this.#polling = options.polling ?? null;
-    if (this.#polling) {
-      this.#fallback = new Fallback({
-        clock: this.#clock,
-        random: options.random ?? Math.random,
-        intervalMs: this.#polling.intervalMs ?? 5_000,
-        poll: async (signal) => {
-          await this.#poll(signal, this.#session.position?.seq ?? null);
-          if (!signal.aborted) this.#tellPolling(true);
-        },
-      });
-    }
     this.#provider = typeof token === 'function' ? token : null;
     this.#positions = new Positions(options.storage ?? null, userId ?? '');
     this.#handlers = new Handlers((error) => this.#handlerFailed(error));
-    this.#session = new Session({
+    const random = options.random ?? Math.random;
+    const session = new Session({
       userId,
       userRole: options.userRole ?? null,
       deviceId: options.deviceId ?? null,
       token: typeof token === 'function' ? null : token,
       renewable: typeof token === 'function',
       position: this.#positions.load(),
-      random: options.random ?? Math.random,
+      random,
       rememberedIds: options.rememberedIds,
       failuresUntilTold: options.failuresUntilTold,
     });
-    const platform = options.shareTabs ? (options.tabPlatform ?? tabPlatform()) : null;
-    if (platform) {
-      this.#tabs = new TabGroup({
-        name: `harkara:${this.#url}:${userId}`,
-        id: crypto.randomUUID(),
-        platform,
-        lead: () => this.#lead(),
-        hear: (message) => this.#hear(message),
+    this.#session = session;
+    const run = (/** @type {Effect[]} */ effects) => this.#run(effects);
+    if (options.polling) {
+      this.#fallback = new Fallback({
+        clock: this.#clock,
+        random,
+        polling: options.polling,
+        userId: userId ?? '',
+        session,
+        run,
+        tell: (name, detail) => this.#tell(name, detail),
       });
     }
-  }
-
-  /** Whether another tab has the connection. */
-  get #follows() {
-    return this.#tabs !== null && this.#tabs.isMember && !this.#tabs.isLeader;
+    const platform = options.shareTabs ? (options.tabPlatform ?? tabPlatform()) : null;
+    if (platform) {
+      this.#sharing = new Sharing({
+        name: `harkara:${this.#url}:${userId}`,
+        platform,
+        session,
+        now: () => this.#clock.now(),
+        run,
+        settle: (failure) => this.#settle(failure),
+        tell: (name, detail) => this.#handlers.tell(name, detail),
+      });
+    }
   }
 
   /**
@@ -167,7 +157,7 @@ export class WebSocketService {
       },
       () => this.#run(this.#session.woke(this.#clock.now())),
     );
-    if (this.#tabs) this.#tabs.join(this.#session.subscription.wanted);
+    if (this.#sharing) this.#sharing.join();
     else this.#run(this.#session.connect(this.#clock.now()));
     return promise;
   }
@@ -177,11 +167,10 @@ export class WebSocketService {
     this.#asked += 1;
     this.#endWatch?.();
     this.#endWatch = null;
-    const hadAnothers = this.#follows && this.#leader.isConnected;
     const failure = { code: 1000, reason: 'disconnected', attempts: 0, final: true };
+    this.#fallback?.stop();
     this.#run(this.#session.disconnect());
-    this.#tabs?.leave();
-    this.#leader = { isConnected: false, attempts: 0 };
+    const hadAnothers = this.#sharing?.leave();
     this.#settle(failure);
     if (hadAnothers) {
       this.#handlers.tell('disconnected', { code: 1000, reason: 'disconnected', willReconnect: false });
@@ -196,7 +185,7 @@ export class WebSocketService {
    */
   subscribe(types) {
     this.#run(this.#session.subscribe(listOf(types), this.#clock.now()));
-    this.#tellTypes();
+    this.#sharing?.tellTypes();
   }
 
   /**
@@ -206,7 +195,7 @@ export class WebSocketService {
    */
   unsubscribe(types) {
     this.#run(this.#session.unsubscribe(listOf(types), this.#clock.now()));
-    this.#tellTypes();
+    this.#sharing?.tellTypes();
   }
 
   /**
@@ -240,8 +229,8 @@ export class WebSocketService {
   getStatus() {
     const subscriptions = this.#session.subscription.wanted;
     const queuedMessages = this.#session.queuedMessages;
-    if (this.#follows) {
-      const { isConnected, attempts } = this.#leader;
+    if (this.#sharing?.follows) {
+      const { isConnected, attempts } = this.#sharing.status;
       // What another tab is to tell the server is told to it at once.
       return {
         isConnected,
@@ -279,9 +268,8 @@ export class WebSocketService {
     this.#isRunning = true;
     for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) this.#do(effect);
     this.#isRunning = false;
-    this.#pollOrNot();
-    // Another tab may have a token that is taken: let it try.
-    if (this.#session.state === 'stopped' && this.#tabs?.isLeader) this.#tabs.leave();
+    this.#fallback?.follow();
+    this.#sharing?.yieldWhereStopped();
   }
 
   /** @param {Effect} effect */
@@ -301,19 +289,14 @@ export class WebSocketService {
         for (const timer of this.#timers.values()) this.#clock.clearTimeout(timer);
         return this.#timers.clear();
       case 'event':
-        if (this.#tabs?.isLeader) this.#tabs.post({ kind: 'event', event: effect.event });
+        this.#sharing?.event(effect.event);
         return effect.isWanted ? this.#tellEvent(effect.event) : undefined;
       case 'tell':
         return this.#tell(effect.name, effect.detail);
       case 'catch_up':
-        return void this.#poll(new AbortController().signal, effect.after).catch(() =>
-          this.#tell('gap', {
-            before: { epoch: null, seq: effect.after },
-            after: { ...this.#session.position },
-          }),
-        );
+        return this.#fallback?.catchUp(effect.after);
       case 'keep':
-        return this.#follows ? undefined : this.#positions.save(effect.position);
+        return this.#sharing?.follows ? undefined : this.#positions.save(effect.position);
       case 'settle':
         return this.#settle(effect.failure);
     }
@@ -375,122 +358,13 @@ export class WebSocketService {
     );
   }
 
-  /** See that the history is read while, and only while, there is no connection. */
-  #pollOrNot() {
-    const { state, attempts } = this.#session;
-    const isAway = state === 'waiting' || state === 'fetching' || state === 'connecting' || state === 'authenticating';
-    const wanted = isAway && attempts >= (this.#polling?.afterFailures ?? 3);
-    if (!this.#fallback || this.#fallback.isRunning === wanted) return;
-    if (wanted) return this.#fallback.start();
-    this.#fallback.stop();
-    this.#tellPolling(false);
-  }
-
-  /** @param {boolean} active */
-  #tellPolling(active) {
-    if (active === this.#isPolling) return;
-    this.#isPolling = active;
-    this.#tell('polling', { active });
-  }
-
-  /**
-   * Read the history once.
-   *
-   * @param {AbortSignal} signal
-   * @param {number | null} after
-   */
-  async #poll(signal, after) {
-    const polling = /** @type {PollingOptions} */ (this.#polling);
-    const token = this.#session.token;
-    // The next attempt to connect fetches one.
-    if (token === null) throw new Error('no token');
-    try {
-      const polled = await readHistory({
-        url: polling.url,
-        userId: this.#userId,
-        token,
-        after,
-        // Called without `this`, which browsers insist on.
-        fetch: polling.fetch ?? ((input, init) => fetch(input, init)),
-        signal,
-      });
-      if (!signal.aborted) this.#run(this.#session.progress.polled(polled, after));
-    } catch (error) {
-      if (error instanceof HistoryError && error.status === 401) this.#run(this.#session.tokenRefused(token));
-      throw error;
-    }
-  }
-
   /**
    * @param {string} name
    * @param {Record<string, unknown>} detail
    */
   #tell(name, detail) {
-    this.#tellStatus();
-    // That it tries no more is this tab's own affair: the next one will try.
-    if (this.#tabs?.isLeader && !detail.final) {
-      const shared = name === 'disconnected' ? { ...detail, willReconnect: true } : detail;
-      this.#tabs.post({ kind: 'told', name, detail: shared });
-    }
+    this.#sharing?.told(name, detail);
     this.#handlers.tell(name, detail);
-  }
-
-  // Tabs.
-
-  /** This tab is to have the connection. */
-  #lead() {
-    const now = this.#clock.now();
-    this.#run(this.#session.shareWith(this.#tabs?.othersTypes ?? [], now));
-    this.#run(this.#session.connect(now));
-  }
-
-  /** Tell the other tabs what is wanted here. */
-  #tellTypes() {
-    this.#tabs?.post({ kind: 'types', types: this.#session.subscription.wanted });
-  }
-
-  /** Tell the other tabs how the connection stands, if it is here. */
-  #tellStatus() {
-    if (!this.#tabs?.isLeader) return;
-    const { isOpen: isConnected, attempts, position } = this.#session;
-    this.#tabs.post({ kind: 'status', isConnected, attempts, position });
-  }
-
-  /** @param {import('./tabs.js').TabMessage} message */
-  #hear(message) {
-    switch (message.kind) {
-      case 'who':
-        this.#tellStatus();
-        return this.#tellTypes();
-      case 'types':
-      case 'bye':
-        return this.#run(this.#session.shareWith(this.#tabs?.othersTypes ?? [], this.#clock.now()));
-    }
-    // A leader that was frozen may speak after another has taken its place.
-    if (!this.#follows) return;
-    switch (message.kind) {
-      case 'event':
-        return this.#run(this.#session.progress.event(message.event));
-      case 'status':
-        this.#leader = { isConnected: message.isConnected, attempts: message.attempts };
-        this.#session.progress.standAt(message.position);
-        return message.isConnected ? this.#settle(null) : undefined;
-      case 'told':
-        if (message.name === 'connection_failed') {
-          this.#settle(/** @type {import('./effects.js').ConnectionFailure} */ (message.detail));
-        }
-        if (message.name === 'error') this.#dropRefused(message.detail);
-        return this.#handlers.tell(message.name, message.detail);
-    }
-  }
-
-  /**
-   * Want no more what the server refused to the tab that has the connection.
-   *
-   * @param {any} error
-   */
-  #dropRefused({ events }) {
-    if (Array.isArray(events) && this.#session.subscription.remove(events.map(String))) this.#tellTypes();
   }
 
   /** @param {HarkaraEvent} event */

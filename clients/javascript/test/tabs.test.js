@@ -5,12 +5,13 @@ import { authenticated, event, settled } from './support/fakes.js';
 import { browser } from './support/browser.js';
 import { makeService } from './support/service.js';
 
-/** So many tabs of one browser, connecting one after the other. */
-function tabs(count, options = {}) {
-  const { platform } = browser();
-  return Array.from({ length: count }, () =>
-    makeService({ shareTabs: true, tabPlatform: platform, ...options }),
-  );
+/** So many tabs of one browser, each with its `window` and a way to `crash`. */
+function tabs(count, options = {}, within = browser()) {
+  return Array.from({ length: count }, () => {
+    const { platform, window, crash } = within.tab();
+    const at = makeService({ shareTabs: true, tabPlatform: platform, ...options });
+    return Object.assign(at, { window, crash });
+  });
 }
 
 test('tabs share one connection, and each is told what it wants', async () => {
@@ -117,6 +118,104 @@ test('a tab that leaves before it has its turn never leads', async () => {
   one.service.disconnect();
   await settled();
   assert.equal(two.sockets.length, 0);
+});
+
+test('a tab that the browser had kept says again what it wants when it is shown', () => {
+  const [one, two] = tabs(2);
+  two.service.subscribe('order_ready');
+  one.service.connect();
+  two.service.connect();
+  one.welcome();
+  one.clock.advance(100);
+  two.window.dispatchEvent(new Event('pagehide'));
+  assert.deepEqual(one.socket.sent.at(-1), { type: 'unsubscribe', events: ['order_ready'] });
+  one.clock.advance(100);
+  two.window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+  assert.deepEqual(one.socket.sent.at(-1), { type: 'subscribe', events: ['order_ready'] });
+  one.socket.say(event(42, { event_type: 'order_ready' }));
+  assert.deepEqual(two.seqs, [42]);
+});
+
+test('a tab that the browser had kept learns what the others came to want meanwhile', async () => {
+  const [one, two, three] = tabs(3);
+  one.service.connect();
+  two.service.connect();
+  one.window.dispatchEvent(new Event('pagehide'));
+  one.window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+  three.service.subscribe('order_created');
+  three.service.connect();
+  one.service.disconnect();
+  await settled();
+  two.welcome();
+  assert.deepEqual(two.socket.sent.at(-1), { type: 'subscribe', events: ['order_created'] });
+});
+
+test('what only a tab that crashed wanted is unsubscribed', async () => {
+  const [one, two, three] = tabs(3);
+  one.service.subscribe('order_created');
+  two.service.subscribe('order_ready');
+  three.service.subscribe('payment_failed');
+  for (const tab of [one, two, three]) tab.service.connect();
+  one.welcome();
+  one.clock.advance(100);
+  two.crash();
+  await settled();
+  assert.deepEqual(one.socket.sent.at(-1), { type: 'unsubscribe', events: ['order_ready'] });
+});
+
+test('what only a leader that crashed wanted is not subscribed by the next one', async () => {
+  const [one, two] = tabs(2);
+  one.service.subscribe('order_created');
+  two.service.subscribe('order_ready');
+  one.service.connect();
+  two.service.connect();
+  one.welcome();
+  one.crash();
+  await settled();
+  two.socket.open();
+  assert.deepEqual(two.socket.sent[0].resume.events, ['order_ready']);
+});
+
+test('a tab that left and came back is looked after again', async () => {
+  const [one, two] = tabs(2);
+  two.service.subscribe('order_ready');
+  one.service.connect();
+  two.service.connect();
+  one.welcome();
+  two.service.disconnect();
+  await settled();
+  one.clock.advance(100);
+  two.service.connect();
+  await settled();
+  one.clock.advance(100);
+  assert.deepEqual(one.socket.sent.at(-1), { type: 'subscribe', events: ['order_ready'] });
+  one.clock.advance(100);
+  two.crash();
+  await settled();
+  assert.deepEqual(one.socket.sent.at(-1), { type: 'unsubscribe', events: ['order_ready'] });
+});
+
+test('tabs that are gone hold no lock and wait for none', async () => {
+  const within = browser();
+  const three = tabs(3, {}, within);
+  for (const { service } of three) service.connect();
+  await settled();
+  // Each its own; the leader's; two that want it; and two that the leader waits for.
+  assert.equal(within.lockCount(), 8);
+  for (const { service } of three) service.disconnect();
+  await settled();
+  assert.equal(within.lockCount(), 0);
+});
+
+test('a page that may have no locks has its own connection', async () => {
+  const { platform } = browser().tab();
+  const locks = { request: async () => Promise.reject(new DOMException('denied', 'SecurityError')) };
+  const at = makeService({ shareTabs: true, tabPlatform: { ...platform, locks } });
+  const connected = at.service.connect();
+  await settled();
+  at.welcome();
+  await connected;
+  at.service.disconnect();
 });
 
 test('a type that a tab asked for and the catalogue does not have harms no other tab', () => {

@@ -1,26 +1,45 @@
 /**
- * Reads the history again and again while there is no connection.
+ * The history in place of a connection: read again and again while, and only while, there is none.
  *
- * What does not belong here: reading it (`polling.js`).
+ * What does not belong here: reading it (`polling.js`), and what it brings (`progress.js`).
  */
+export type Effect = import('./effects.js').Effect;
+export type PollingOptions = import('./options.js').PollingOptions;
+export type Session = import('./session.js').Session;
+/** @typedef {import('./effects.js').Effect} Effect */
+/** @typedef {import('./options.js').PollingOptions} PollingOptions */
+/** @typedef {import('./session.js').Session} Session */
+/** How long one reading may take, all of its pages together. */
+export declare const READING_MS = 60000;
 export declare class Fallback {
     #private;
     /**
      * @param {object} how
      * @param {import('./clock.js').Clock} how.clock
      * @param {() => number} how.random
-     * @param {number} how.intervalMs Between two readings, on average.
-     * @param {(signal: AbortSignal) => Promise<void>} how.poll Reads once; rejected where that failed.
+     * @param {PollingOptions} how.polling
+     * @param {string} how.userId
+     * @param {Session} how.session
+     * @param {(effects: Effect[]) => void} how.run Does what the session asks for.
+     * @param {(name: string, detail: Record<string, unknown>) => void} how.tell
      */
-    constructor({ clock, random, intervalMs, poll }: {
+    constructor({ clock, random, polling, userId, session, run, tell }: {
         clock: import('./clock.js').Clock;
         random: () => number;
-        intervalMs: number;
-        poll: (signal: AbortSignal) => Promise<void>;
+        polling: PollingOptions;
+        userId: string;
+        session: Session;
+        run: (effects: Effect[]) => void;
+        tell: (name: string, detail: Record<string, unknown>) => void;
     });
-    get isRunning(): boolean;
-    /** Begin, at once. */
-    start(): void;
-    /** End; a reading that is under way counts no more. */
+    /** Begin or end, as the session stands now. */
+    follow(): void;
+    /** Read no more, for now; a reading that is under way counts no more. */
     stop(): void;
+    /**
+     * Read once what came after a number, though there is a connection by now.
+     *
+     * @param {number} after
+     */
+    catchUp(after: number): void;
 }

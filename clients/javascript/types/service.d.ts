@@ -6,7 +6,6 @@
  */
 export type Effect = import('./effects.js').Effect;
 export type ServiceOptions = import('./options.js').ServiceOptions;
-export type PollingOptions = import('./options.js').PollingOptions;
 export type Status = import('./options.js').Status;
 export type EventType = import('../types/events.js').EventType;
 export type HarkaraEvent = import('../types/events.js').HarkaraEvent;

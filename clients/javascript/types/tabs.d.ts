@@ -5,7 +5,10 @@
  * comes. When the leader goes, for whatever reason, the browser gives the lock to the next one, which goes on from where
  * it was told that the leader stood. Every tab knows what the others want, so a new leader need not ask.
  *
- * What does not belong here: what is told, and what leading means (`service.js`).
+ * A tab says so when it goes; one that crashes cannot. So each tab holds a lock of its own too, from before it says
+ * anything, and the leader waits for each of these: it is given one when that tab is no more.
+ *
+ * What does not belong here: what is told, and what leading means (`sharing.js`).
  */
 export type Position = import('./effects.js').Position;
 export type TabMessage = {
@@ -61,13 +64,15 @@ export declare class TabGroup {
      * @param {string} how.name Tabs of the same name are one group.
      * @param {string} how.id Of this tab, unlike any other's.
      * @param {TabPlatform} how.platform
+     * @param {() => string[]} how.types Says what this tab wants now.
      * @param {() => void} how.lead Called when this tab is to lead.
-     * @param {(message: TabMessage) => void} how.hear Called with what another tab says.
+     * @param {(message: TabMessage) => void} how.hear Called with what another tab says, or would have said at its end.
      */
-    constructor({ name, id, platform, lead, hear }: {
+    constructor({ name, id, platform, types, lead, hear }: {
         name: string;
         id: string;
         platform: TabPlatform;
+        types: () => string[];
         lead: () => void;
         hear: (message: TabMessage) => void;
     });
@@ -75,14 +80,12 @@ export declare class TabGroup {
     get isLeader(): boolean;
     /** What the others want. */
     get othersTypes(): string[];
-    /**
-     * Become one of the group; lead it as soon as nobody else does.
-     *
-     * @param {string[]} types What this tab wants.
-     */
-    join(types: string[]): void;
+    /** Become one of the group; lead it as soon as nobody else does. */
+    join(): void;
     /** Be one of the group no more. */
     leave(): void;
+    /** Tell the others what is wanted here. */
+    tellTypes(): void;
     /** @param {TabMessage} message */
     post(message: TabMessage): void;
 }
