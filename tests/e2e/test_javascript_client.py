@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from harkara.event.v1 import event_pb2
 from tests.support.mesh import Mesh
-from tests.support.node import JAVASCRIPT_CLIENT, NO_NODE, node_with_websocket
+from tests.support.node import JAVASCRIPT_CLIENT, node_with_websocket, without_node
 from tests.support.tcp_proxy import TcpProxy
 
 WAIT_SECONDS = 30
@@ -48,7 +46,7 @@ class JavaScriptClient:
 async def javascript_client(**configuration: Any) -> AsyncIterator[JavaScriptClient]:
     node = node_with_websocket()
     if node is None:
-        pytest.skip(NO_NODE)
+        without_node()
     process = await asyncio.create_subprocess_exec(
         *node,
         JAVASCRIPT_CLIENT / "test" / "support" / "drive.js",

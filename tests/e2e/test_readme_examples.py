@@ -10,11 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from harkara.event.v1 import event_pb2
 from tests.support.mesh import Mesh
-from tests.support.node import NO_NODE, node_with_websocket
+from tests.support.node import node_with_websocket, without_node
 from tests.support.plain_client import connected
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +99,7 @@ def placed_url(mesh: Mesh, program: str) -> str:
 async def test_the_listening_example_shows_what_the_emitting_example_emits(mesh: Mesh) -> None:
     command = node_with_websocket()
     if command is None:
-        pytest.skip(NO_NODE)
+        without_node()
     mesh.add_users({"readme_listen": "customer"})
     program = placed(
         example("listen", "javascript"), "ws://127.0.0.1:8080/api/websocket/ws", mesh.websocket_url

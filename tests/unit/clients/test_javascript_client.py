@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harkara_catalogue import CLOSE_CODES, Catalogue, EventType, catalogue_typescript, close_codes_javascript
 from harkara_catalogue.shapes import BOOLEAN, NUMBER, STRING, ArrayShape, fields
 from harkara_client_javascript import MODULES
-from tests.support.node import JAVASCRIPT_CLIENT, NO_NODE, node_with_websocket
+from tests.support.node import JAVASCRIPT_CLIENT, node_with_websocket, without_node
 
 
 def test_what_is_made_from_the_catalogue_is_as_the_catalogue_is() -> None:
@@ -77,11 +78,20 @@ def test_the_modules_to_serve_are_there_and_import_nothing_from_elsewhere() -> N
                 assert (MODULES / Path(target)).is_file(), f"{module.name}: {line}"
 
 
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip), ("true", pytest.fail)])
+def test_a_test_without_node_is_skipped_and_in_ci_it_fails(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: Any
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome.Exception, match="no node"):
+        without_node()
+
+
 @pytest.mark.timeout(120)
 def test_the_clients_own_tests_pass() -> None:
     node = node_with_websocket()
     if node is None:
-        pytest.skip(NO_NODE)
+        without_node()
     tests = sorted((JAVASCRIPT_CLIENT / "test").glob("*.test.js"))
     assert tests
     done = subprocess.run(  # noqa: S603 - our own files.

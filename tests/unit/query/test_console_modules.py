@@ -8,7 +8,7 @@ import subprocess
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
+from tests.support.node import without_node
 
 PAGES = Path(str(files("harkara_query_service"))) / "console"
 PURE = ("format.js", "samples.js", "session.js")
@@ -24,7 +24,7 @@ FORBIDDEN = re.compile(
 def test_the_pure_modules_pass_their_tests(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("no node on the PATH")
+        without_node()
     for module in PURE:
         shutil.copy(PAGES / module, tmp_path)
     shutil.copy(TESTS, tmp_path)

@@ -16,7 +16,7 @@ import pytest
 from harkara_cli.demo.city import City
 from harkara_cli.demo.people import make_people
 from harkara_cli.demo.streets import load_streets
-from tests.support.node import NO_NODE
+from tests.support.node import without_node
 
 PAGES = Path(str(files("harkara_query_service"))) / "console"
 BEGIN = datetime(2026, 1, 27, 10, 30, tzinfo=UTC)
@@ -41,7 +41,7 @@ def run_module(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Runs the body of a function of `model` (a module of the page) and `given`, and returns its answer."""
     node = shutil.which("node")
     if node is None:
-        pytest.skip(NO_NODE)
+        without_node()
     folder = tmp_path_factory.mktemp("pages")
 
     def run(module: str, body: str, given: Any) -> Any:
