@@ -56,7 +56,8 @@ export class Handlers {
     for (const handler of [...(this.#handlers.get(name) ?? [])]) {
       try {
         const done = handler(detail);
-        if (done instanceof Promise) done.catch(this.#failed);
+        // Any thenable: a library's, or another window's, is no Promise of this one.
+        if (typeof (/** @type {any} */ (done)?.then) === 'function') Promise.resolve(done).catch(this.#failed);
       } catch (error) {
         this.#failed(error);
       }

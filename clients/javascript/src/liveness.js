@@ -8,6 +8,8 @@
  * What does not belong here: what follows where it is dead (`session.js`), and what wakes a client (`wakeups.js`).
  */
 
+import { heartbeat } from './messages.js';
+
 /** @typedef {import('./effects.js').Effect} Effect */
 
 /** A connection of which nothing is heard for so long is dead. */
@@ -37,8 +39,8 @@ export class Liveness {
   begin(interval, now) {
     this.heard(now);
     const ms = Number(interval) * 1_000;
-    // At least two within the time after which a connection is dead.
-    this.#heartbeatMs = ms > 0 ? Math.min(ms, SILENCE_MS / 2) : 30_000;
+    // At least two within the time after which a connection is dead, and no flood.
+    this.#heartbeatMs = ms > 0 ? Math.min(Math.max(ms, 1_000), SILENCE_MS / 2) : 30_000;
     return [this.#beatLater(now), { kind: 'set_timer', name: 'silence', ms: SILENCE_MS }];
   }
 
@@ -97,14 +99,4 @@ export class Liveness {
     this.#beatAt = now + this.#heartbeatMs;
     return { kind: 'set_timer', name: 'heartbeat', ms: this.#heartbeatMs };
   }
-}
-
-/**
- * @param {number | undefined} ack
- * @param {number} now
- * @returns {Effect}
- */
-function heartbeat(ack, now) {
-  const message = { type: 'heartbeat', timestamp: new Date(now).toISOString(), ...(ack !== undefined && { ack }) };
-  return { kind: 'send', message };
 }

@@ -106,7 +106,7 @@ export class Progress {
    * @returns {Effect[]}
    */
   advanced(seq) {
-    if (!this.position || typeof seq !== 'number' || seq <= this.position.seq) return [];
+    if (!this.position || !isSeq(seq) || seq <= this.position.seq) return [];
     this.position.seq = seq;
     return [{ kind: 'keep', position: { ...this.position } }];
   }
@@ -128,4 +128,12 @@ export class Progress {
     }
     return [...effects, ...this.advanced(seq)];
   }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is number} Whether it can be an event's number: JSON may hold `1e999`, which is no position.
+ */
+export function isSeq(value) {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }

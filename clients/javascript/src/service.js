@@ -37,6 +37,11 @@ const RESERVED = new Set([
   'polling',
 ]);
 
+const DEVICE_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** What can be a type's name. The server ends a connection that says anything else again and again. */
+const TYPE = /^[^\0\p{Surrogate}]{1,64}$/u;
+
 /** Receives a user's events. */
 export class WebSocketService {
   #url;
@@ -62,8 +67,8 @@ export class WebSocketService {
   /** @type {Effect[]} */
   #effects = [];
   #isRunning = false;
-  /** Raised when what was asked of the token provider counts no more. */
-  #asked = 0;
+  /** Aborted when what was asked of the token provider counts no more. */
+  #asking = new AbortController();
 
   /**
    * @param {string | URL | null} url The server's address; null to take it from
@@ -81,6 +86,8 @@ export class WebSocketService {
     if (options.storage && !userId) throw new TypeError('storage needs a user id');
     if (options.polling && !userId) throw new TypeError('polling needs a user id');
     if (options.shareTabs && !userId) throw new TypeError('sharing tabs needs a user id');
+    // The server would take one of another form for none.
+    if (options.deviceId && !DEVICE_ID.test(options.deviceId)) throw new TypeError('not the name of a device');
     this.#WebSocket = Socket;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     this.#provider = typeof token === 'function' ? token : null;
@@ -164,7 +171,7 @@ export class WebSocketService {
 
   /** Be connected no more. Subscriptions, and how far this client got, stay for the next `connect`. */
   disconnect() {
-    this.#asked += 1;
+    this.#asking.abort();
     this.#endWatch?.();
     this.#endWatch = null;
     const failure = { code: 1000, reason: 'disconnected', attempts: 0, final: true };
@@ -182,6 +189,7 @@ export class WebSocketService {
    *
    * @param {EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]} types `*` for all.
    * @throws {RangeError} More than a connection may have.
+   * @throws {TypeError} One of them cannot be a type's name.
    */
   subscribe(types) {
     this.#run(this.#session.subscribe(listOf(types), this.#clock.now()));
@@ -251,9 +259,11 @@ export class WebSocketService {
    * Go on with this token: for who gave a token and not a function, on `token_expiring`.
    *
    * @param {string} token Of the same user.
+   * @throws {TypeError} That is none.
    */
   setToken(token) {
-    this.#asked += 1;
+    if (typeof token !== 'string' || token === '') throw new TypeError('a token is a text');
+    this.#asking.abort();
     this.#run(this.#session.tokenReady(token, this.#clock.now()));
   }
 
@@ -266,8 +276,12 @@ export class WebSocketService {
     this.#effects.push(...effects);
     if (this.#isRunning) return;
     this.#isRunning = true;
-    for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) this.#do(effect);
-    this.#isRunning = false;
+    try {
+      for (let effect = this.#effects.shift(); effect; effect = this.#effects.shift()) this.#do(effect);
+    } finally {
+      // What a browser's part threw is not to silence this client for good.
+      this.#isRunning = false;
+    }
     this.#fallback?.follow();
     this.#sharing?.yieldWhereStopped();
   }
@@ -280,7 +294,7 @@ export class WebSocketService {
       case 'open':
         return this.#open();
       case 'send':
-        return this.#socket?.send(JSON.stringify(effect.message));
+        return this.#send(effect.message);
       case 'close':
         return this.#close();
       case 'set_timer':
@@ -325,6 +339,16 @@ export class WebSocketService {
     listen('error', () => []);
   }
 
+  /** @param {Record<string, unknown>} message */
+  #send(message) {
+    try {
+      this.#socket?.send(JSON.stringify(message));
+    } catch (error) {
+      // Some implementations throw where the connection is closing; browsers do not.
+      this.#run(this.#session.closed(1006, messageOf(error), this.#clock.now()));
+    }
+  }
+
   #close() {
     const socket = this.#socket;
     this.#socket = null;
@@ -346,14 +370,16 @@ export class WebSocketService {
 
   /** @param {import('./effects.js').TokenReason} reason */
   #fetchToken(reason) {
-    const asked = ++this.#asked;
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
     const provider = /** @type {import('./tokens.js').TokenProvider} */ (this.#provider);
-    fetchToken(provider, reason, this.#clock).then(
+    fetchToken(provider, reason, this.#clock, signal).then(
       (token) => {
-        if (asked === this.#asked) this.#run(this.#session.tokenReady(token, this.#clock.now()));
+        if (!signal.aborted) this.#run(this.#session.tokenReady(token, this.#clock.now()));
       },
       (error) => {
-        if (asked === this.#asked) this.#run(this.#session.tokenFailed(messageOf(error), this.#clock.now()));
+        if (!signal.aborted) this.#run(this.#session.tokenFailed(messageOf(error), this.#clock.now()));
       },
     );
   }
@@ -390,10 +416,15 @@ export class WebSocketService {
 
 /**
  * @param {string | readonly string[]} types
- * @returns {readonly string[]}
+ * @returns {string[]}
+ * @throws {TypeError} One of them cannot be a type's name.
  */
 function listOf(types) {
-  return typeof types === 'string' ? [types] : types;
+  const list = typeof types === 'string' ? [types] : [...types];
+  for (const type of list) {
+    if (typeof type !== 'string' || !TYPE.test(type)) throw new TypeError(`not the name of a type: ${String(type)}`);
+  }
+  return list;
 }
 
 /**

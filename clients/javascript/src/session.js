@@ -14,7 +14,8 @@
 import { CLOSE_ACTIONS } from './close_codes.js';
 import { told } from './effects.js';
 import { Liveness } from './liveness.js';
-import { Progress } from './progress.js';
+import { auth, renewal } from './messages.js';
+import { isSeq, Progress } from './progress.js';
 import { Retries } from './retries.js';
 import { after, HEARD } from './states.js';
 import { Subscription } from './subscription.js';
@@ -31,7 +32,7 @@ import { TokenLife } from './token_life.js';
 export const HANDSHAKE_MS = 20_000;
 
 /** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
-export const FLUSH_MS = 100;
+export const FLUSH_MS = 150;
 
 /**
  * @typedef {object} SessionOptions
@@ -192,7 +193,7 @@ export class Session {
    */
   tokenReady(token, now) {
     this.#token.replace(token, this.isOpen);
-    if (this.isOpen) return [{ kind: 'send', message: { type: 'auth', token } }, this.#renewLater(now)];
+    if (this.isOpen) return [renewal(this.#token.use()), this.#token.renewLater(now)];
     return this.state === 'fetching' ? this.#open() : [];
   }
 
@@ -207,7 +208,7 @@ export class Session {
     this.#token.isFetching = false;
     const error = told('error', { code: 'token_unavailable', message: reason });
     if (this.state === 'fetching') return [error, ...this.#lost('back_off', 1006, 'no token', now)];
-    if (this.state === 'open') return [error, this.#renewLater(now)];
+    if (this.state === 'open') return [error, this.#token.renewLater(now)];
     return [];
   }
 
@@ -231,21 +232,11 @@ export class Session {
   opened(_now) {
     this.#move('opened');
     this.#lastError = '';
-    const { userId, userRole, deviceId } = this.#options;
-    const asked = this.subscription.asked;
-    /** @type {Record<string, unknown>} */
-    const auth = { type: 'auth', token: this.#token.value };
-    if (userId) auth.user_id = userId;
-    if (userRole) auth.user_role = userRole;
-    if (deviceId) auth.device_id = deviceId;
-    if (this.position?.epoch) {
-      auth.resume = { epoch: this.position.epoch, seq: this.position.seq, events: asked };
-    } else if (deviceId) {
-      auth.resume = { events: asked };
-    }
-    this.#resumed = auth.resume !== undefined;
+    const { asked } = this.subscription;
+    const message = auth({ ...this.#options, token: this.#token.use(), position: this.position, asked });
+    this.#resumed = message.resume !== undefined;
     this.subscription.startFrom(this.#resumed ? asked : []);
-    return [{ kind: 'send', message: auth }];
+    return [{ kind: 'send', message }];
   }
 
   /**
@@ -261,13 +252,15 @@ export class Session {
     const fields = /** @type {Record<string, any>} */ (message);
     const kind = typeof fields.event_type === 'string' ? 'event' : fields.type;
     if (!HEARD[this.state]?.has(kind)) return [];
+    // Only an error right before a close says why.
+    this.#lastError = '';
     switch (kind) {
       case 'event':
         return this.progress.event(fields);
       case 'authenticated':
         return this.state === 'open' ? this.#renewed(fields, now) : this.#authenticated(fields, now);
       case 'heartbeat_ack':
-        return this.progress.advanced(fields.seq);
+        return [...this.progress.advanced(fields.seq), ...this.#token.learnTime(fields.timestamp, now)];
       case 'subscription_updated':
         return [told('subscription_updated', fields), ...this.progress.catchUp()];
       default:
@@ -284,6 +277,7 @@ export class Session {
    * @returns {Effect[]}
    */
   closed(code, reason, now) {
+    if (this.state !== 'connecting' && !HEARD[this.state]) return [];
     // What the table does not have (1005 and 1006, which browsers make up; a proxy's 1001; a later server's) is a loss.
     return this.#lost(CLOSE_ACTIONS.get(code) ?? 'lost', code, this.#lastError || reason, now);
   }
@@ -313,7 +307,7 @@ export class Session {
       case 'wake':
         return this.woke(now);
       case 'renew':
-        return this.#renew(now);
+        return this.#token.renew(now);
       case 'flush':
         this.#flushing = false;
         return this.#flush(now);
@@ -351,7 +345,7 @@ export class Session {
    */
   #attempt(now) {
     if (!this.#token.mustBeFetched(now)) return this.#open();
-    return this.#token.isFetching ? [] : [{ kind: 'fetch_token', reason: this.#token.fetch() }];
+    return this.#token.fetch();
   }
 
   /** @returns {Effect[]} */
@@ -377,7 +371,7 @@ export class Session {
   #authenticated(fields, now) {
     this.#move('authenticated');
     const recovered = this.#resumed && fields.recovered === true;
-    const position = { epoch: String(fields.epoch ?? ''), seq: Number(fields.seq ?? 0) };
+    const position = { epoch: String(fields.epoch ?? ''), seq: isSeq(fields.seq) ? fields.seq : 0 };
     const missed = this.progress.startAt(position, recovered, this.#resumed);
     this.#retries.opened(now);
     this.#flushedAt = -Infinity;
@@ -385,7 +379,9 @@ export class Session {
     return [
       { kind: 'clear_timers' },
       ...this.#liveness.begin(fields.heartbeat_interval, now),
-      this.#renewLater(now),
+      // One that came meanwhile, by `setToken` or late, is not told to the server yet.
+      ...(this.#token.isUsed ? [] : [renewal(this.#token.use())]),
+      this.#token.renewLater(now),
       { kind: 'keep', position: { ...position } },
       ...this.#flush(now),
       told('connected', { ...fields, recovered }),
@@ -403,7 +399,7 @@ export class Session {
    */
   #renewed(fields, now) {
     this.#token.accepted(fields.expires_at);
-    return [this.#renewLater(now)];
+    return [this.#token.renewLater(now)];
   }
 
   /**
@@ -457,6 +453,10 @@ export class Session {
   #error(fields, now) {
     this.#lastError = String(fields.code ?? '');
     const effects = [told('error', fields)];
+    if (fields.code === 'rate_limited' && this.isOpen) {
+      // Which message had no effect is not said. Coming back tells everything anew, and later, as it was asked.
+      return [...effects, ...this.#lost('back_off', 4429, 'rate_limited', now)];
+    }
     if (fields.code === 'unknown_event_type' || fields.code === 'too_many_subscriptions') {
       const types = Array.isArray(fields.events) ? fields.events.map(String) : [];
       if (this.subscription.refused(types)) effects.push(...this.#flush(now));
@@ -480,25 +480,5 @@ export class Session {
     }
     this.#flushedAt = now;
     return this.subscription.tell().map((message) => ({ kind: 'send', message: { ...message } }));
-  }
-
-  /**
-   * @param {number} now
-   * @returns {Effect}
-   */
-  #renewLater(now) {
-    return { kind: 'set_timer', name: 'renew', ms: this.#token.renewIn(now) };
-  }
-
-  /**
-   * @param {number} now
-   * @returns {Effect[]}
-   */
-  #renew(now) {
-    if (!this.#token.isDue(now)) return [this.#renewLater(now)];
-    if (!this.#token.isRenewable) {
-      return [told('token_expiring', { expires_at: new Date(now + this.#token.left(now)).toISOString() })];
-    }
-    return this.#token.isFetching ? [] : [{ kind: 'fetch_token', reason: this.#token.fetch() }];
   }
 }

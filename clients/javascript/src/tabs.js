@@ -202,8 +202,14 @@ export class TabGroup {
 
   /** @param {TabMessage & {from: string}} message */
   #heard(message) {
+    // Others of this origin may say anything here.
+    if (typeof message?.kind !== 'string' || typeof message.from !== 'string') return;
     if (message.kind === 'types') {
-      this.#others.set(message.from, message.types);
+      const types = Array.isArray(message.types) ? message.types : [];
+      this.#others.set(
+        message.from,
+        types.filter((type) => typeof type === 'string'),
+      );
       this.#watch(message.from);
     }
     if (message.kind === 'bye') this.#forget(message.from);

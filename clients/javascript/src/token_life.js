@@ -4,13 +4,21 @@
  * What does not belong here: fetching one (`tokens.js`), sending it (`session.js`).
  */
 
-/** @typedef {import('./effects.js').TokenReason} TokenReason */
+import { told } from './effects.js';
+
+/** @typedef {import('./effects.js').Effect} Effect */
 
 /** How long before its token ends a connection asks for another. */
 export const RENEW_EARLY_MS = 60_000;
 
 /** How often in a row a new token may be refused. */
 export const MAX_REFUSALS = 3;
+
+/** Between two of these requests there is at least so long. */
+const RENEW_GAP_MS = 5_000;
+
+/** By how much a clock must be wrong to matter: what the server said was on its way for a while. */
+const WRONG_CLOCK_MS = 5_000;
 
 /** What `setTimeout` can wait for; more would be now. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -22,6 +30,10 @@ export class TokenLife {
   isRenewable;
   /** Whether another was asked for, and has not come yet. */
   isFetching = false;
+  /** What was last offered to the server. @type {string | null} */
+  #used = null;
+  /** By how much the server's clock is ahead of this one, in milliseconds. */
+  #aheadMs = 0;
   #wasRefused = false;
   #refusals = 0;
   /** When it ends; null where nobody said. @type {number | null} */
@@ -44,18 +56,19 @@ export class TokenLife {
   mustBeFetched(now) {
     if (!this.isRenewable) return false;
     // Tokens may live for less than twice that: one that was just given is not about to end.
-    return this.value === null || (this.#endsAt !== null && this.#endsAt - now < RENEW_EARLY_MS / 2);
+    return this.value === null || this.#left(now) < RENEW_EARLY_MS / 2;
   }
 
   /**
-   * Take that another is asked for.
+   * Ask for another, unless one is awaited.
    *
-   * @returns {TokenReason} Why.
+   * @returns {Effect[]}
    */
   fetch() {
+    if (this.isFetching) return [];
     this.isFetching = true;
-    if (this.value !== null) return 'expiring';
-    return this.#wasRefused ? 'refused' : 'first';
+    const reason = this.value !== null ? 'expiring' : this.#wasRefused ? 'refused' : 'first';
+    return [{ kind: 'fetch_token', reason }];
   }
 
   /**
@@ -69,6 +82,35 @@ export class TokenLife {
     this.isFetching = false;
     this.value = value;
     if (!isInUse) this.#endsAt = null;
+  }
+
+  /**
+   * Take that it is offered to the server.
+   *
+   * @returns {string | null} It.
+   */
+  use() {
+    this.#used = this.value;
+    return this.value;
+  }
+
+  /** Whether it was offered to the server. */
+  get isUsed() {
+    return this.#used === this.value;
+  }
+
+  /**
+   * Take what the server's time is. By a clock that is wrong a token would seem to have ended, or to last, for hours.
+   *
+   * @param {unknown} time ISO 8601.
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  learnTime(time, now) {
+    const aheadMs = Date.parse(String(time)) - now;
+    if (!(Math.abs(aheadMs - this.#aheadMs) > WRONG_CLOCK_MS)) return [];
+    this.#aheadMs = aheadMs;
+    return [this.renewLater(now)];
   }
 
   /**
@@ -88,6 +130,8 @@ export class TokenLife {
    * @returns {boolean} Whether another may be tried.
    */
   refused() {
+    // The refusal is of the one before: a newer one came meanwhile.
+    if (this.#used !== null && this.value !== null && !this.isUsed) return true;
     this.#refusals += 1;
     this.forget();
     return this.isRenewable && this.#refusals <= MAX_REFUSALS;
@@ -107,33 +151,35 @@ export class TokenLife {
   }
 
   /**
-   * Say for how long it lasts.
+   * Wait until it is time to ask for another: a minute before its end, or half of what is left if that is later.
    *
    * @param {number} now
-   * @returns {number} Milliseconds; infinite where nobody said.
+   * @returns {Effect}
    */
-  left(now) {
-    return (this.#endsAt ?? Infinity) - now;
+  renewLater(now) {
+    const left = this.#left(now);
+    const ms = Math.max(left - RENEW_EARLY_MS, left / 2, RENEW_GAP_MS);
+    return { kind: 'set_timer', name: 'renew', ms: Math.min(ms, MAX_TIMER_MS) };
   }
 
   /**
-   * Say how long to wait before asking for another.
+   * That time may have come.
    *
    * @param {number} now
-   * @returns {number} Milliseconds: until a minute before its end, or half of what is left if that is later; never a
-   *   tight loop, and nothing that a timer cannot do.
+   * @returns {Effect[]}
    */
-  renewIn(now) {
-    const left = this.left(now);
-    return Math.min(Math.max(left - RENEW_EARLY_MS, left / 2, 1_000), MAX_TIMER_MS);
+  renew(now) {
+    // A timer cannot wait for long enough.
+    if (this.#left(now) > 2 * RENEW_EARLY_MS) return [this.renewLater(now)];
+    if (this.isRenewable) return this.fetch();
+    return [told('token_expiring', { expires_at: new Date(this.#endsAt ?? now).toISOString() })];
   }
 
   /**
-   * Say whether it is time to ask for another; a timer may have run out early.
-   *
    * @param {number} now
+   * @returns {number} For how many milliseconds it lasts; infinite where nobody said.
    */
-  isDue(now) {
-    return this.left(now) <= 2 * RENEW_EARLY_MS;
+  #left(now) {
+    return (this.#endsAt ?? Infinity) - this.#aheadMs - now;
   }
 }

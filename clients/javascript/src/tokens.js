@@ -20,14 +20,18 @@ export const PROVIDER_MS = 30_000;
  * @param {TokenProvider} provider
  * @param {import('./effects.js').TokenReason} reason
  * @param {import('./clock.js').Clock} clock
+ * @param {AbortSignal} signal Aborted when the token is wanted no more.
  * @returns {Promise<string>} The token. Rejected where the provider throws, takes too long, or gives none.
  */
-export async function fetchToken(provider, reason, clock) {
+export async function fetchToken(provider, reason, clock, signal) {
   /** @type {unknown} */
   let timer;
   const late = new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
     timer = clock.setTimeout(() => reject(new Error('the token provider took too long')), PROVIDER_MS);
   });
+  // A provider that throws at once leaves nobody to look at it.
+  late.catch(() => {});
   try {
     const token = await Promise.race([provider({ reason }), late]);
     if (typeof token !== 'string' || token === '') throw new TypeError('the token provider gave no token');

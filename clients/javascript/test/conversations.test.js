@@ -50,7 +50,6 @@ class Held {
       $token: token,
       $next_token: 'token_2',
       $epoch: 'epoch_1',
-      $server_time: at(0),
       $expires_at: at(token_seconds),
       $next_expires_at: at(3_600),
     };
@@ -96,7 +95,7 @@ class Held {
         return this.#hear(content);
       case 'server':
         this.#heardAll();
-        return this.#socket.say(bound(content, this.#values));
+        return this.#socket.say(bound(content, { ...this.#values, $server_time: at((clock.time - STARTED) / 1_000) }));
       case 'cut':
         this.#heardAll().end(1006);
         this.#socket = null;

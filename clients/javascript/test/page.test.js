@@ -84,7 +84,7 @@ test('a client in a page looks after its connection when the network is another 
 
 test('a token provider that takes too long has failed', async () => {
   const clock = new ManualClock();
-  const asked = fetchToken(() => new Promise(() => {}), 'first', clock);
+  const asked = fetchToken(() => new Promise(() => {}), 'first', clock, new AbortController().signal);
   clock.advance(PROVIDER_MS);
   await assert.rejects(asked, /too long/);
 });
@@ -93,7 +93,7 @@ test('a token provider that gives no token has failed', async () => {
   const clock = new ManualClock();
   for (const nothing of [undefined, null, '', 7]) {
     await assert.rejects(
-      fetchToken(() => nothing, 'first', clock),
+      fetchToken(() => nothing, 'first', clock, new AbortController().signal),
       /no token/,
     );
   }

@@ -114,6 +114,8 @@ for (const [code, { client }] of Object.entries(SHARED.closes)) {
 }
 
 for (const [code, { stays_open, close }] of Object.entries(SHARED.errors)) {
+  // What a message said that was refused for its number is lost: the client comes back and says it anew.
+  if (code === 'rate_limited') continue;
   test(`the error ${code} ${stays_open ? 'alone ends no connection' : 'is why the connection ends'}`, () => {
     const session = sessionAt('open');
     assert.deepEqual(names(session.received({ type: 'error', code }, 1)), ['error']);

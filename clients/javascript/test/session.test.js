@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { LATE_MS, PROBE_MS, SILENCE_MS } from '../src/liveness.js';
 import { WAKE_GAP_MS } from '../src/retries.js';
-import { HANDSHAKE_MS } from '../src/session.js';
+import { FLUSH_MS, HANDSHAKE_MS } from '../src/session.js';
 import { IllegalMoveError, MOVES } from '../src/states.js';
 import { authenticated, event } from './support/fakes.js';
 import { names, only, sessionAt, timer } from './support/sessions.js';
@@ -129,7 +129,7 @@ test('a clock that was set back does not keep a client from waking or from telli
   assert.equal(only(session.woke(0), 'open').length, 1);
   const open = sessionAt('open');
   open.subscribe(['a'], 10_000_000);
-  assert.equal(timer(open.subscribe(['b'], 0), 'flush'), 100);
+  assert.equal(timer(open.subscribe(['b'], 0), 'flush'), FLUSH_MS);
   open.received({ type: 'heartbeat_ack' }, 10_000_000);
   assert.equal(timer(open.timerFired('silence', 0), 'silence'), SILENCE_MS);
 });
@@ -164,10 +164,10 @@ test('a connection that answers after waking up stays', () => {
 test('changes of the subscription that come close are told together', () => {
   const session = sessionAt('open');
   assert.equal(only(session.subscribe(['a'], 1_000), 'send').length, 1);
-  assert.equal(timer(session.subscribe(['b'], 1_010), 'flush'), 90);
+  assert.equal(timer(session.subscribe(['b'], 1_010), 'flush'), FLUSH_MS - 10);
   assert.deepEqual(session.subscribe(['c'], 1_020), []);
   assert.equal(session.queuedMessages, 1);
-  const [message] = only(session.timerFired('flush', 1_100), 'send');
+  const [message] = only(session.timerFired('flush', 1_000 + FLUSH_MS), 'send');
   assert.deepEqual(message.message, { type: 'subscribe', events: ['b', 'c'] });
 });
 
@@ -282,4 +282,125 @@ test('a token that lasts longer than a timer can wait for is not renewed when th
     session.timerFired('renew', first).map(({ kind, name }) => [kind, name]),
     [['set_timer', 'renew']],
   );
+});
+
+const HOUR = 3_600_000;
+
+for (const [what, wrong] of [
+  ['ahead', 5 * HOUR],
+  ['behind', -5 * HOUR],
+]) {
+  test(`a clock that is ${what} by hours costs one request at most: then the server's time is known`, () => {
+    const session = sessionAt('authenticating', { renewable: true });
+    const now = 100 * HOUR + wrong;
+    const ends = new Date(101 * HOUR).toISOString();
+    const first = timer(session.received(authenticated({ expires_at: ends }), now), 'renew');
+    assert.ok(first >= 5_000);
+    const time = new Date(100 * HOUR + 30_000).toISOString();
+    const later = session.received({ type: 'heartbeat_ack', timestamp: time, seq: 41 }, now + 30_000);
+    assert.equal(timer(later, 'renew'), HOUR - 90_000);
+    const again = session.received({ type: 'heartbeat_ack', timestamp: time, seq: 41 }, now + 31_000);
+    assert.deepEqual(again, []);
+    session.received(authenticated({ expires_at: ends }), now + 31_000);
+    session.closed(1006, '', now + 32_000);
+    assert.deepEqual(only(session.timerFired('retry', now + 32_000), 'fetch_token'), []);
+  });
+}
+
+test('a token that ends at once is not renewed in a tight loop', () => {
+  const session = sessionAt('authenticating', { renewable: true });
+  const ends = new Date(1_000).toISOString();
+  assert.equal(timer(session.received(authenticated({ expires_at: ends }), 0), 'renew'), 5_000);
+});
+
+test('a token that was given while another was under way is offered once that one is accepted', () => {
+  const session = sessionAt('authenticating');
+  assert.deepEqual(session.tokenReady('token_2', 1), []);
+  const offered = only(session.received(authenticated(), 2), 'send').map(({ message }) => message);
+  assert.deepEqual(offered, [{ type: 'auth', token: 'token_2' }]);
+  assert.deepEqual(only(session.received(authenticated(), 3), 'send'), []);
+});
+
+test('a token that was given while another was under way is tried where that one is refused', () => {
+  const session = sessionAt('authenticating');
+  session.tokenReady('token_2', 1);
+  session.closed(4401, '', 2);
+  assert.equal(session.state, 'waiting');
+  session.timerFired('retry', 3);
+  const [{ message }] = only(session.opened(4), 'send');
+  assert.equal(message.token, 'token_2');
+  session.closed(4401, '', 5);
+  assert.equal(session.state, 'stopped');
+});
+
+test('a client that is told to say less says all anew in a connection of its own, later', () => {
+  const session = sessionAt('open');
+  session.subscribe(['order_created'], 1);
+  const effects = session.received({ type: 'error', code: 'rate_limited' }, 20_000);
+  assert.equal(session.state, 'waiting');
+  assert.equal(only(effects, 'close').length, 1);
+  assert.equal(timer(effects, 'retry'), 500);
+  assert.deepEqual(session.woke(20_001), []);
+  session.timerFired('retry', 20_500);
+  assert.deepEqual(session.opened(20_500)[0].message.resume.events, ['order_created']);
+});
+
+test('an error is why a connection ended only where nothing came after it', () => {
+  const session = sessionAt('open');
+  session.received({ type: 'error', code: 'unknown_event_type', events: ['a'] }, 1);
+  session.received({ type: 'heartbeat_ack', seq: 41 }, 30_000);
+  const [{ detail }] = only(session.closed(1006, 'cut', 40_000), 'tell');
+  assert.equal(detail.reason, 'cut');
+});
+
+test('a number that can be no position moves none', () => {
+  for (const seq of [Infinity, NaN, -1, 41.5, 2 ** 60, '57', null, {}]) {
+    const session = sessionAt('open');
+    session.received(event(seq), 1);
+    session.received({ type: 'heartbeat_ack', seq }, 1);
+    assert.deepEqual(session.position, { epoch: 'epoch_1', seq: 41 });
+    const other = sessionAt('authenticating');
+    other.received(authenticated({ seq }), 0);
+    assert.deepEqual(other.position, { epoch: 'epoch_1', seq: 0 });
+  }
+});
+
+test('a server that wants a flood of heartbeats gets one a second', () => {
+  const session = sessionAt('authenticating');
+  const effects = session.received(authenticated({ heartbeat_interval: 0.001 }), 0);
+  assert.equal(timer(effects, 'heartbeat'), 1_000);
+});
+
+test('a close where there is no connection changes nothing', () => {
+  for (const state of ['idle', 'waiting', 'stopped']) {
+    const session = sessionAt(state);
+    assert.deepEqual(session.closed(1006, '', 1), []);
+    assert.equal(session.state, state);
+  }
+});
+
+test('a client that changes its mind all the time stays within what a server lets it say', () => {
+  const session = sessionAt('open');
+  let said = 0;
+  let flush = null;
+  for (let now = 1; now <= 10_000; now += 1) {
+    const type = `type_${now % 50}`;
+    const effects = now % 2 === 0 ? session.subscribe([type], now) : session.unsubscribe([`type_${(now - 1) % 50}`], now);
+    if (flush === now) effects.push(...session.timerFired('flush', now));
+    const set = timer(effects, 'flush');
+    if (set !== undefined) flush = now + set;
+    said += only(effects, 'send').length;
+  }
+  assert.ok(said > 50 && said < 150, String(said));
+});
+
+test('a token that is asked for is not asked for again when the connection breaks meanwhile', () => {
+  const session = sessionAt('authenticating', { renewable: true });
+  session.received(authenticated({ expires_at: new Date(60_000).toISOString() }), 0);
+  assert.equal(only(session.timerFired('renew', 30_000), 'fetch_token').length, 1);
+  session.closed(1006, '', 40_000);
+  assert.deepEqual(only(session.timerFired('retry', 40_000), 'fetch_token'), []);
+  assert.equal(session.state, 'fetching');
+  session.tokenReady('token_2', 41_000);
+  assert.equal(session.opened(41_001)[0].message.token, 'token_2');
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { FLUSH_MS } from '../src/session.js';
 import { authenticated, event, settled } from './support/fakes.js';
 import { browser } from './support/browser.js';
 import { makeService } from './support/service.js';
@@ -24,7 +25,7 @@ test('tabs share one connection, and each is told what it wants', async () => {
   await connected;
   assert.equal(two.sockets.length, 0);
   assert.equal(two.service.getStatus().isConnected, true);
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   assert.deepEqual(one.socket.sent.slice(1), [
     { type: 'subscribe', events: ['order_created'] },
     { type: 'subscribe', events: ['order_ready'] },
@@ -71,7 +72,7 @@ test('what only a tab that is gone wanted is unsubscribed', () => {
   two.service.connect();
   one.welcome();
   assert.deepEqual(one.socket.sent.at(-1), { type: 'subscribe', events: ['order_created', 'order_ready'] });
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   two.service.disconnect();
   assert.deepEqual(one.socket.sent.at(-1), { type: 'unsubscribe', events: ['order_ready'] });
   assert.ok(two.names.includes('disconnected'));
@@ -126,10 +127,10 @@ test('a tab that the browser had kept says again what it wants when it is shown'
   one.service.connect();
   two.service.connect();
   one.welcome();
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   two.window.dispatchEvent(new Event('pagehide'));
   assert.deepEqual(one.socket.sent.at(-1), { type: 'unsubscribe', events: ['order_ready'] });
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   two.window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
   assert.deepEqual(one.socket.sent.at(-1), { type: 'subscribe', events: ['order_ready'] });
   one.socket.say(event(42, { event_type: 'order_ready' }));
@@ -157,7 +158,7 @@ test('what only a tab that crashed wanted is unsubscribed', async () => {
   three.service.subscribe('payment_failed');
   for (const tab of [one, two, three]) tab.service.connect();
   one.welcome();
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   two.crash();
   await settled();
   assert.deepEqual(one.socket.sent.at(-1), { type: 'unsubscribe', events: ['order_ready'] });
@@ -184,12 +185,12 @@ test('a tab that left and came back is looked after again', async () => {
   one.welcome();
   two.service.disconnect();
   await settled();
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   two.service.connect();
   await settled();
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   assert.deepEqual(one.socket.sent.at(-1), { type: 'subscribe', events: ['order_ready'] });
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   two.crash();
   await settled();
   assert.deepEqual(one.socket.sent.at(-1), { type: 'unsubscribe', events: ['order_ready'] });
@@ -224,10 +225,10 @@ test('a type that a tab asked for and the catalogue does not have harms no other
   one.service.connect();
   two.service.connect();
   one.welcome();
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   two.service.subscribe('order_exploded');
   one.socket.say({ type: 'error', code: 'unknown_event_type', events: ['order_exploded'] });
-  one.clock.advance(100);
+  one.clock.advance(FLUSH_MS);
   assert.deepEqual(one.socket.sent.at(-1), { type: 'subscribe', events: ['order_created'] });
   assert.deepEqual(two.service.getStatus().subscriptions, []);
   assert.ok(two.names.includes('error'));

@@ -68,3 +68,8 @@ export declare class Progress {
      */
     polled({ events, seq, complete }: import('./polling.js').Polled, after: number | null): Effect[];
 }
+/**
+ * @param {unknown} value
+ * @returns {value is number} Whether it can be an event's number: JSON may hold `1e999`, which is no position.
+ */
+export declare function isSeq(value: unknown): value is number;

@@ -36,6 +36,7 @@ export declare class WebSocketService {
      *
      * @param {EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]} types `*` for all.
      * @throws {RangeError} More than a connection may have.
+     * @throws {TypeError} One of them cannot be a type's name.
      */
     subscribe(types: EventType | '*' | (string & {}) | readonly (EventType | '*' | (string & {}))[]): void;
     /**
@@ -69,6 +70,7 @@ export declare class WebSocketService {
      * Go on with this token: for who gave a token and not a function, on `token_expiring`.
      *
      * @param {string} token Of the same user.
+     * @throws {TypeError} That is none.
      */
     setToken(token: string): void;
 }

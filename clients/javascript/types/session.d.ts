@@ -27,7 +27,7 @@ export type CloseAction = import('./close_codes.js').CloseAction;
 /** How long connecting and authenticating may take together. */
 export declare const HANDSHAKE_MS = 20000;
 /** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
-export declare const FLUSH_MS = 100;
+export declare const FLUSH_MS = 150;
 export type SessionOptions = {
     userId?: string | null;
     userRole?: string | null;

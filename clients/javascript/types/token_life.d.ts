@@ -3,8 +3,8 @@
  *
  * What does not belong here: fetching one (`tokens.js`), sending it (`session.js`).
  */
-export type TokenReason = import('./effects.js').TokenReason;
-/** @typedef {import('./effects.js').TokenReason} TokenReason */
+export type Effect = import('./effects.js').Effect;
+/** @typedef {import('./effects.js').Effect} Effect */
 /** How long before its token ends a connection asks for another. */
 export declare const RENEW_EARLY_MS = 60000;
 /** How often in a row a new token may be refused. */
@@ -29,11 +29,11 @@ export declare class TokenLife {
      */
     mustBeFetched(now: number): boolean;
     /**
-     * Take that another is asked for.
+     * Ask for another, unless one is awaited.
      *
-     * @returns {TokenReason} Why.
+     * @returns {Effect[]}
      */
-    fetch(): TokenReason;
+    fetch(): Effect[];
     /**
      * Take another.
      *
@@ -42,6 +42,22 @@ export declare class TokenLife {
      *   it may be that nobody can verify the new one now.
      */
     replace(value: string, isInUse: boolean): void;
+    /**
+     * Take that it is offered to the server.
+     *
+     * @returns {string | null} It.
+     */
+    use(): string | null;
+    /** Whether it was offered to the server. */
+    get isUsed(): boolean;
+    /**
+     * Take what the server's time is. By a clock that is wrong a token would seem to have ended, or to last, for hours.
+     *
+     * @param {unknown} time ISO 8601.
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    learnTime(time: unknown, now: number): Effect[];
     /**
      * Take what the server says of its end; it was accepted.
      *
@@ -59,24 +75,17 @@ export declare class TokenLife {
     /** Begin anew to count. */
     restart(): void;
     /**
-     * Say for how long it lasts.
+     * Wait until it is time to ask for another: a minute before its end, or half of what is left if that is later.
      *
      * @param {number} now
-     * @returns {number} Milliseconds; infinite where nobody said.
+     * @returns {Effect}
      */
-    left(now: number): number;
+    renewLater(now: number): Effect;
     /**
-     * Say how long to wait before asking for another.
+     * That time may have come.
      *
      * @param {number} now
-     * @returns {number} Milliseconds: until a minute before its end, or half of what is left if that is later; never a
-     *   tight loop, and nothing that a timer cannot do.
+     * @returns {Effect[]}
      */
-    renewIn(now: number): number;
-    /**
-     * Say whether it is time to ask for another; a timer may have run out early.
-     *
-     * @param {number} now
-     */
-    isDue(now: number): boolean;
+    renew(now: number): Effect[];
 }

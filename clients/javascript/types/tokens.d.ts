@@ -20,6 +20,7 @@ export type TokenProvider = (about: {
  * @param {TokenProvider} provider
  * @param {import('./effects.js').TokenReason} reason
  * @param {import('./clock.js').Clock} clock
+ * @param {AbortSignal} signal Aborted when the token is wanted no more.
  * @returns {Promise<string>} The token. Rejected where the provider throws, takes too long, or gives none.
  */
-export declare function fetchToken(provider: TokenProvider, reason: import('./effects.js').TokenReason, clock: import('./clock.js').Clock): Promise<string>;
+export declare function fetchToken(provider: TokenProvider, reason: import('./effects.js').TokenReason, clock: import('./clock.js').Clock, signal: AbortSignal): Promise<string>;
