@@ -31,7 +31,10 @@ import { TokenLife } from './token_life.js';
 /** How long connecting and authenticating may take together. */
 export const HANDSHAKE_MS = 20_000;
 
-/** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
+/**
+ * Two changes of the subscription are told together if they are closer than this: the server counts messages, 20 a
+ * second on average, and a change may take two.
+ */
 export const FLUSH_MS = 150;
 
 /**

@@ -26,7 +26,10 @@ export type CloseAction = import('./close_codes.js').CloseAction;
 /** @typedef {import('./close_codes.js').CloseAction} CloseAction */
 /** How long connecting and authenticating may take together. */
 export declare const HANDSHAKE_MS = 20000;
-/** Two changes of the subscription are told together if they are closer than this: the server counts messages. */
+/**
+ * Two changes of the subscription are told together if they are closer than this: the server counts messages, 20 a
+ * second on average, and a change may take two.
+ */
 export declare const FLUSH_MS = 150;
 export type SessionOptions = {
     userId?: string | null;
