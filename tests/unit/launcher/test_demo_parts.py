@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.resources import files
 from random import Random
 
 import pytest
@@ -43,9 +44,46 @@ def test_the_shortest_of_two_ways_is_taken() -> None:
     assert streets.route("a", "b").points == (corners["a"], corners["b"])
 
 
-def test_the_streets_lie_around_connaught_place() -> None:
-    for point in STREETS.crossings.values():
-        assert point.metres_to(Point(28.6328, 77.2197)) < 2_000
+# Gates, halts, a cinema, a hotel: each surveyed for itself, none a point of the streets.
+@pytest.mark.parametrize(
+    ("street", "name", "place"),
+    [
+        ("Inner Circle", "Rajiv Chowk metro, gate 2", Point(28.634016, 77.219340)),
+        ("Inner Circle", "Rajiv Chowk metro, gate 3", Point(28.633641, 77.220751)),
+        ("Inner Circle", "Rajiv Chowk metro, gate 5", Point(28.631621, 77.220212)),
+        ("Inner Circle", "Rajiv Chowk metro, gate 7", Point(28.632339, 77.218353)),
+        ("Middle Circle", "Plaza cinema", Point(28.635092, 77.219694)),
+        ("Radial Road", "Hotel Palace Heights", Point(28.633578, 77.221223)),
+        ("Barakhamba Road", "Barakhamba Road metro", Point(28.629753, 77.224996)),
+        ("Vivekanand Marg", "Shivaji Bridge railway", Point(28.636311, 77.222421)),
+    ],
+)
+def test_a_street_passes_what_lies_on_it_in_new_delhi(street: str, name: str, place: Point) -> None:
+    metres = min(metres_beside(line, place) for line in lines_of(street))
+    assert metres < 30, f"{name} lies {metres:.0f} m beside {street}"
+
+
+def test_the_circles_lie_around_the_metro_station_in_their_middle() -> None:
+    rajiv_chowk = Point(28.632759, 77.219688)
+    for name, radius in (("Inner Circle", 125), ("Outer Circle", 320)):
+        for point in lines_of(name)[0]:
+            assert rajiv_chowk.metres_to(point) == pytest.approx(radius, abs=15)
+
+
+def lines_of(street: str) -> list[list[Point]]:
+    """The points of each street of that name."""
+    described = json.loads((files("harkara_query_service") / "console" / "streets.json").read_text("utf-8"))
+    return [
+        [STREETS.crossings[crossing] for crossing in line["crossings"]]
+        for line in described["streets"]
+        if line["name"] == street
+    ]
+
+
+def metres_beside(line: list[Point], place: Point) -> float:
+    """How far a place lies beside a line."""
+    route = Route(line)
+    return min(route.at(metres)[0].metres_to(place) for metres in range(0, int(route.metres) + 1, 2))
 
 
 def test_distance_and_heading_are_those_of_the_earth() -> None:

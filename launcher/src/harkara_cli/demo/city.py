@@ -23,10 +23,10 @@ from harkara_cli.demo.telling import Delivery, Happening, Payment, Teller, minut
 Life = Generator[float, None, None]
 """Yields the seconds to wait."""
 
-EVENTS_PER_ORDER = 40
+EVENTS_PER_ORDER = 31
 """About so many events has one order, over all users."""
 
-ORDER_SECONDS = 850
+ORDER_SECONDS = 700
 """About so long an order lives."""
 
 _LOCATION_SECONDS = 30

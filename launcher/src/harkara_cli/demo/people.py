@@ -47,17 +47,17 @@ _KITCHENS = (
     ),
     (
         "Inner Circle Rolls",
-        "inner_minto",
+        "inner_radial_6",
         (Dish("Paneer roll", 90), Dish("Chicken roll", 120), Dish("Lime soda", 40)),
     ),
     (
-        "Mandi House Momos",
-        "mandi_house",
+        "Barakhamba Momos",
+        "barakhamba_tolstoy",
         (Dish("Veg momos", 80), Dish("Chicken momos", 110), Dish("Thukpa", 130)),
     ),
     (
-        "Gole Market Sweets",
-        "gole_market",
+        "Minto Road Sweets",
+        "vivekanand_south",
         (Dish("Samosa", 25), Dish("Kachori", 30), Dish("Rasmalai", 70)),
     ),
     (
@@ -67,7 +67,7 @@ _KITCHENS = (
     ),
     (
         "Paharganj Bakery",
-        "main_bazaar",
+        "new_delhi_station",
         (Dish("Apple pie", 130), Dish("Brown bread", 60), Dish("Masala chai", 30)),
     ),
 )
@@ -166,7 +166,7 @@ def make_people(streets: Streets, chance: Random, *, customers: int, riders: int
         riders: Likewise.
     """
     # Around the circles there are offices and shops; people live farther out.
-    homes = sorted(name for name in streets.names if not name.startswith(("inner_", "outer_")))
+    homes = sorted(name for name in streets.names if not name.startswith(("inner_", "middle_", "outer_")))
     corners = sorted(streets.names)
     return People(
         [_customer(streets, chance, number, homes) for number in range(1, customers + 1)],

@@ -312,7 +312,7 @@ function makeParts(follow) {
     parts.status,
     h('section', { class: 'card map-card', 'aria-label': 'Map' }, parts.map, parts.mapNote,
       h('p', { class: 'map-note muted small' },
-        'Connaught Place, New Delhi. Drawn by hand: the names are right, the places roughly.')),
+        'Connaught Place, New Delhi. Streets © OpenStreetMap contributors, ODbL.')),
     h('div', { class: 'aside' },
       h('section', { class: 'card' }, h('h2', {}, 'Steps'), parts.steps),
       h('section', { class: 'card' }, h('h2', {}, 'Payment'), parts.payments),
