@@ -24,6 +24,7 @@ from harkara_cli.commands import (
     upkeep,
     users,
 )
+from harkara_cli.completion import use_own_scripts
 from harkara_cli.console import say
 from harkara_cli.errors import CliError, MisuseError
 
@@ -37,6 +38,7 @@ _HELP = """Harkara delivers the events of an order-and-delivery business to the 
 
 def build_app() -> typer.Typer:
     """The application with all its commands."""
+    use_own_scripts()
     app = typer.Typer(
         name="harkara",
         help=_HELP,
