@@ -28,6 +28,12 @@ def example(name: str, mesh: Mesh, user_id: str) -> str:
     return program.replace("ws://127.0.0.1:8080/api/websocket/ws", mesh.websocket_url)
 
 
+def test_each_example_is_run_here() -> None:
+    named = re.findall(r"(?:<!-- example: ([\w-]+) -->\n)?```python\n", README)
+    run = re.findall(r'example\("([\w-]+)"', Path(__file__).read_text(encoding="utf-8"))
+    assert sorted(named) == sorted(run)
+
+
 async def start(program: str, **environment: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-u", "-c", program, env={**os.environ, **environment},

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import grpc
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from harkara_client import (
     CredentialRefusedError,
@@ -44,6 +55,71 @@ def stored(database: Database) -> list[tuple[str, int, str]]:
 def port_of(target: str) -> tuple[str, int]:
     host, _, port = target.rpartition(":")
     return host, int(port)
+
+
+# Behind TLS.
+
+
+@dataclass(frozen=True)
+class TlsEnd:
+    """Something before an event-service that speaks TLS, as a load balancer does."""
+
+    port: int
+    certificate: bytes
+
+
+@contextlib.asynccontextmanager
+async def tls_end_before(target: str, folder: Path) -> AsyncIterator[TlsEnd]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(hours=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    pair = folder / "pair.pem"
+    pair.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate,
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair)
+    context.set_alpn_protocols(["h2"])
+    server = await asyncio.start_server(TcpProxy(*port_of(target)).serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield TlsEnd(server.sockets[0].getsockname()[1], certificate)
+    finally:
+        server.close()
+
+
+@on_the_loop_of_the_module
+async def test_behind_tls_it_emits_to_whom_its_credentials_trust(
+    running: Running, user: str, tmp_path: Path
+) -> None:
+    async with tls_end_before(running.calls.target, tmp_path) as end:
+        trusting = grpc.ssl_channel_credentials(end.certificate)
+        async with Emitter(f"localhost:{end.port}", token=ORDERS, credentials=trusting) as emitter:
+            assert (await emitter.emit(user, "order_created", DATA)).seq == 1
+
+
+@on_the_loop_of_the_module
+async def test_an_end_whose_certificate_it_does_not_trust_gets_nothing(
+    running: Running, user: str, tmp_path: Path
+) -> None:
+    async with tls_end_before(running.calls.target, tmp_path) as end:
+        for credentials in (grpc.ssl_channel_credentials(), None):
+            target = f"localhost:{end.port}"
+            async with Emitter(target, token=ORDERS, credentials=credentials, timeout=1) as emitter:
+                with pytest.raises(NotAnsweredError):
+                    await emitter.emit(user, "order_created", DATA)
+        async with Emitter(running.calls.target, token=ORDERS) as emitter:
+            assert (await emitter.emit(user, "order_created", DATA)).seq == 1
 
 
 # On Postgres.

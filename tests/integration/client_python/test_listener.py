@@ -11,7 +11,16 @@ import grpc
 import pytest
 
 from harkara.auth.v1 import auth_service_pb2 as auth_pb
-from harkara_client import Backoff, Event, Gap, GapError, Listener, Position, StoppedError
+from harkara_client import (
+    Backoff,
+    Event,
+    Gap,
+    GapError,
+    Listener,
+    Position,
+    StoppedError,
+    SubscriptionRefusedError,
+)
 from harkara_client import connection as connection_module
 from harkara_client.events import OrderCreated
 from tests.integration.edge.conftest import Edge, running_edge, running_events
@@ -73,6 +82,79 @@ async def test_only_what_was_asked_for_comes(edge: Edge, events: TinyEventServic
         await events.emit("user_1", "order_ready")
         (event,) = await take(listener, 1)
     assert event.event_type == "order_ready"
+
+
+async def test_types_are_taken_on_and_off_while_it_runs(edge: Edge, events: TinyEventService) -> None:
+    token = edge.auth.add("user_1")
+    async with Listener(url_of(edge.address), token=token, events=["order_ready"]) as listener:
+        await listener.subscribe("order_created", "order_ready")
+        await events.emit("user_1", "order_created")
+        await listener.unsubscribe("order_ready")
+        await events.emit("user_1", "order_ready")
+        await events.emit("user_1", "order_created")
+        heard = await take(listener, 2)
+        assert listener.events == ("order_created",)
+    assert [(event.seq, event.event_type) for event in heard] == [(1, "order_created"), (3, "order_created")]
+
+
+async def test_what_was_taken_on_is_kept_over_a_lost_connection_and_asked_again_where_it_got_lost(
+    edge: Edge, events: TinyEventService
+) -> None:
+    token = edge.auth.add("user_1")
+    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
+        url = url_of(f"127.0.0.1:{port}")
+        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+            proxy.stall()  # The question gets out, and its answer not back.
+            asking = asyncio.create_task(listener.subscribe("order_created"))
+            await asyncio.sleep(0)
+            proxy.cut_all()
+            proxy.flow()
+            async with asyncio.timeout(SECONDS):
+                await asking
+            await events.emit("user_1", "order_created")
+            assert len(await take(listener, 1)) == 1
+            proxy.cut_all()
+            await events.emit("user_1", "order_created")
+            assert [event.seq for event in await take(listener, 1)] == [2]
+
+
+async def test_a_type_that_the_catalogue_has_not_is_refused_to_who_asks_and_all_stays_as_it_is(
+    edge: Edge, events: TinyEventService
+) -> None:
+    token = edge.auth.add("user_1")
+    async with Listener(url_of(edge.address), token=token, events=["order_ready"]) as listener:
+        with pytest.raises(SubscriptionRefusedError) as refused:
+            await listener.subscribe("order_exploded")
+        assert (refused.value.code, refused.value.events) == ("unknown_event_type", ("order_exploded",))
+        await events.emit("user_1", "order_ready")
+        assert len(await take(listener, 1)) == 1
+        assert listener.events == ("order_ready",)
+
+
+async def test_a_listener_that_has_ended_takes_nothing_on(edge: Edge, events: TinyEventService) -> None:
+    async with Listener(url_of(edge.address), token=edge.auth.add("user_1")) as listener:
+        await events.emit("user_1")
+        edge.auth.revoke("user_1", auth_pb.REVOCATION_REASON_DISABLED)
+        await take(listener, 1)
+        with pytest.raises(StoppedError):
+            await take(listener, 1)
+        with pytest.raises(StoppedError):
+            await listener.subscribe("order_ready")
+
+
+async def test_without_any_type_it_hears_nothing_until_it_takes_one_on(
+    edge: Edge, events: TinyEventService
+) -> None:
+    token = edge.auth.add("user_1")
+    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
+        url = url_of(f"127.0.0.1:{port}")
+        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+            await listener.unsubscribe("order_ready")
+            proxy.cut_all()
+            await events.emit("user_1", "order_ready")
+            await listener.subscribe("order_created")
+            await events.emit("user_1", "order_created")
+            assert [event.seq for event in await take(listener, 1)] == [2]
 
 
 async def test_over_lost_connections_each_event_comes_once_and_in_order(

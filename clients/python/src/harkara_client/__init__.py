@@ -20,6 +20,7 @@ from harkara_client.errors import (
     NotAnsweredError,
     RefusedError,
     StoppedError,
+    SubscriptionRefusedError,
 )
 from harkara_client.event_data import EventData
 from harkara_client.event_draft import Draft, Emitted, Level
@@ -47,6 +48,7 @@ __all__ = [
     "Position",
     "RefusedError",
     "StoppedError",
+    "SubscriptionRefusedError",
     "SyncEmitter",
     "Token",
 ]

@@ -10,15 +10,16 @@ import contextlib
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
-from harkara_client.errors import StoppedError
+from harkara_client.errors import StoppedError, SubscriptionRefusedError
 from harkara_client.received import Position
 from harkara_client.tokens import TokenSource
 
@@ -56,6 +57,7 @@ class Frame(msgspec.Struct, frozen=True):
     code: str = ""
     message: str = ""
     events: tuple[str, ...] = ()
+    subscribed_events: tuple[str, ...] = ()
 
 
 _DECODER: Final = msgspec.json.Decoder(Frame)
@@ -88,6 +90,9 @@ class Connection:
         self._interval = 30.0
         self._expires_at = 0.0
         self._renewed: asyncio.Future[bool] | None = None
+        self._changes: deque[asyncio.Future[None]] = deque()
+        self.events: tuple[str, ...] = ()
+        """What it is subscribed to."""
         self.last_error = ("", "")
 
     async def authenticate(
@@ -115,7 +120,21 @@ class Connection:
             if "resume" not in auth:
                 await self._send({"type": "subscribe", "events": list(events)})
                 await self._next_of("subscription_updated")
+        self.events = tuple(events)
         return frame
+
+    async def change(self, kind: Literal["subscribe", "unsubscribe"], events: Sequence[str]) -> None:
+        """Take types on or off, while `hear_all` runs; returns when the server has.
+
+        Raises:
+            SubscriptionRefusedError: It refused.
+            ConnectionClosed: The connection ended before it answered.
+        """
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._changes.append(answered)  # Answers to these come in the order of the questions.
+        with contextlib.suppress(ConnectionClosed):  # `hear_all` says so, once it has ended.
+            await self._send({"type": kind, "events": list(events)})
+        await answered
 
     async def _next_of(self, kind: str) -> Frame:
         while True:
@@ -144,18 +163,27 @@ class Connection:
                 elif frame.type == "authenticated":
                     self._expires_at = _moment(frame.expires_at)
                     self._answer_renewal(good=True)
+                elif frame.type == "subscription_updated":
+                    self.events = frame.subscribed_events
+                    self._answer_change(None)
                 else:
                     self._note(frame)
         finally:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            # Last: whoever waits must not find this connection again.
+            while self._changes:
+                self._answer_change(ConnectionClosedError(None, None))
 
     def _note(self, frame: Frame) -> None:
         """Take an error."""
         if frame.type != "error":
             return
         if frame.code in _REFUSALS:
+            if self._changes:
+                self._answer_change(SubscriptionRefusedError(frame.code, frame.message, events=frame.events))
+                return
             raise StoppedError(frame.code, frame.message, events=frame.events)
         self.last_error = (frame.code, frame.message)
         if frame.code == "try_again_later":
@@ -165,6 +193,14 @@ class Connection:
     def _answer_renewal(self, *, good: bool) -> None:
         if self._renewed is not None and not self._renewed.done():
             self._renewed.set_result(good)
+
+    def _answer_change(self, error: Exception | None) -> None:
+        if not self._changes or (change := self._changes.popleft()).done():
+            return  # Nobody waits for it any more.
+        if error is None:
+            change.set_result(None)
+        else:
+            change.set_exception(error)
 
     async def acknowledge(self) -> None:
         """Say what was dealt with, outside of a heartbeat."""

@@ -71,6 +71,8 @@ class Emitter:
         timeout: Seconds until an event without an answer is given up, time in line included; None for never.
         max_pending: How many events are on their way at most; past that `emit` waits before it takes one on.
         max_pending_bytes: Likewise in bytes.
+        credentials: Of the channels, where Emit is behind TLS: `grpc.ssl_channel_credentials(…)`; None for
+            plain text.
         rng: Where chance comes from.
     """
 
@@ -82,6 +84,7 @@ class Emitter:
         timeout: float | None = DEFAULT_SECONDS,
         max_pending: int = 10_000,
         max_pending_bytes: int = 16 * 1024 * 1024,
+        credentials: grpc.ChannelCredentials | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._targets = [targets] if isinstance(targets, str) else list(targets)
@@ -91,6 +94,7 @@ class Emitter:
         self._which = self._random.randrange(len(self._targets))
         self._token = TokenSource(token)
         self._timeout = timeout
+        self._credentials = credentials
         self._queue = EmitQueue(max_pending, max_pending_bytes)
         self._backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, self._random)
         self._channels: dict[str, aio.Channel] = {}
@@ -402,7 +406,11 @@ class Emitter:
 
     def _channel(self, target: str) -> aio.Channel:
         if target not in self._channels:
-            self._channels[target] = aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+            self._channels[target] = (
+                aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+                if self._credentials is None
+                else aio.secure_channel(target, self._credentials, options=_CHANNEL_OPTIONS)
+            )
         return self._channels[target]
 
 

@@ -7,6 +7,7 @@
     │   └── NotAnsweredError         nobody answered in time: it may be stored, and a retry is safe
     ├── EmitterClosedError           the emitter was used before it was entered, or after it was closed
     ├── StoppedError                 the server told the listener to stop
+    ├── SubscriptionRefusedError     the listener goes on with what it was subscribed to
     └── GapError                     events were missed that the listener cannot bring any more
 
 A wrong use of Python is a TypeError or a ValueError, as everywhere.
@@ -107,6 +108,22 @@ class StoppedError(HarkaraClientError):
         self.code = code
         self.message = message
         self.close_code = close_code
+        self.events = tuple(events)
+
+
+class SubscriptionRefusedError(HarkaraClientError):
+    """What was to be subscribed to while the listener runs was refused; nothing has changed.
+
+    Args:
+        code: `unknown_event_type` or `too_many_subscriptions`; docs/protocol.md.
+        message: For people.
+        events: Types that the catalogue does not have, where they are at fault.
+    """
+
+    def __init__(self, code: str, message: str, *, events: Sequence[str] = ()) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
         self.events = tuple(events)
 
 

@@ -18,14 +18,19 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from harkara_client.backoff import Backoff
 from harkara_client.closing import SPREAD_SECONDS, After, after_close
 from harkara_client.connection import Connection, Frame, open_socket
-from harkara_client.errors import GapError, HarkaraClientError, StoppedError
+from harkara_client.errors import (
+    GapError,
+    HarkaraClientError,
+    StoppedError,
+    SubscriptionRefusedError,
+)
 from harkara_client.received import Event, Gap, Position
 from harkara_client.tokens import Token, TokenSource
 
@@ -49,7 +54,7 @@ class Listener:
     Args:
         url: The WebSocket's, such as `ws://127.0.0.1:8080/api/websocket/ws`.
         token: The user's token, or where to get one; see `Token`. One that can be renewed is, before it ends.
-        events: The types to hear; `*` for all.
+        events: The types to hear; `*` for all. `subscribe` and `unsubscribe` change them later.
         position: Where to go on; None for what comes from now on.
         device_id: Have the server remember for this name what was dealt with, instead of a `position`.
         on_gap: Told, in its place among the events, that events were missed; may be async. Without it,
@@ -85,6 +90,7 @@ class Listener:
         self._ids: OrderedDict[str, None] = OrderedDict()
         self._ahead: deque[Event | Gap | Position] = deque()
         self._changed = asyncio.Condition()
+        self._changing = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         self._stands = asyncio.Event()
         self._end: HarkaraClientError | None = None
@@ -127,6 +133,63 @@ class Listener:
         if kind is None:
             self._settle()
         await self.close()
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The types to hear."""
+        return self._events
+
+    async def subscribe(self, *events: str) -> None:
+        """Hear these types too; no event stored after this returns is missed.
+
+        While the connection is lost it waits for the next one. Cancelled, it may have been done nevertheless.
+
+        Args:
+            events: Types, or `*` for all.
+
+        Raises:
+            SubscriptionRefusedError: The server does not know one, or they are too many: all stays as it is.
+            StoppedError: The listener has ended.
+        """
+        await self._change("subscribe", events)
+
+    async def unsubscribe(self, *events: str) -> None:
+        """Hear these types no more; what was heard ahead before it returned is still handed over.
+
+        As `subscribe`. `*` stands beside named types: only taking `*` itself away ends it.
+
+        Args:
+            events: Types, or `*`.
+
+        Raises:
+            StoppedError: The listener has ended.
+        """
+        await self._change("unsubscribe", events)
+
+    async def _change(self, kind: Literal["subscribe", "unsubscribe"], events: tuple[str, ...]) -> None:
+        async with self._changing:
+            before = self._events
+            if kind == "subscribe":
+                self._events = (*before, *(event for event in events if event not in before))
+            else:
+                self._events = tuple(event for event in before if event not in events)
+            try:
+                # A connection that was made meanwhile is subscribed as it should be.
+                while set((connection := await self._connected()).events) != set(self._events):
+                    with contextlib.suppress(ConnectionClosed):
+                        await connection.change(kind, events)
+            except SubscriptionRefusedError:
+                self._events = before
+                raise
+
+    async def _connected(self) -> Connection:
+        """The connection of now, or the next one."""
+        async with self._changed:
+            while self._connection is None:
+                if self._running is None or self._running.done():
+                    raise self._end or RuntimeError("the listener does not run")
+                await self._changed.wait()
+            return self._connection
 
     async def close(self) -> None:
         """Say what was dealt with, and end; an iteration under way ends too."""
@@ -232,7 +295,9 @@ class Listener:
                     first = await connection.authenticate(self._heard, self._device_id, self._events)
                     began = loop.time()
                     await self._started(first)
-                    self._connection = connection
+                    async with self._changed:
+                        self._connection = connection
+                        self._changed.notify_all()
                     await connection.hear_all()
                 finally:
                     self._connection = None
