@@ -46,7 +46,7 @@ def main() -> int:
             try:
                 # A shell reads it, as a reader's would: its quotes are part of what is tried.
                 subprocess.run(line, shell=True, cwd=ROOT, env=environment, check=True)  # noqa: S602
-                python = [scripts / "python", "-I", "-W", "error", "-c", program]
+                python = [str(scripts / "python"), "-I", "-W", "error", "-c", program]
                 subprocess.run(python, cwd=folder, check=True)  # noqa: S603 - what was just installed.
             except subprocess.CalledProcessError as error:
                 sys.stderr.write(f"failed: {error}\n")

@@ -71,6 +71,26 @@ def fanout(
     _show(report, "fanout", f"fanout: one user with {sockets:,} sockets", as_json=as_json)
 
 
+def client(
+    *,
+    users: Annotated[int, typer.Option(min=1, max=50_000, help="Users, each told in turn.")] = 1_000,
+    events: Annotated[int, typer.Option(min=1_000, help="Events for each of the larger runs.")] = 50_000,
+    as_json: AsJson = False,
+) -> None:
+    """The Python client's Emitter: events a second, and how long a call waits until they are on disk."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from harkara_bench import client as bench  # noqa: PLC0415 - gRPC takes a while to import.
+
+    with _mesh(1, None) as (line, _):
+        rows = asyncio.run(bench.client(_target(line), say, users=users, events=events))
+    if as_json:
+        put(bench.client_as_json(rows))
+    else:
+        title = f"client: Emitter, to {users:,} users"
+        bench.show_client(rows, title, Console(width=None if sys.stdout.isatty() else 140))
+
+
 def storm(  # noqa: PLR0913 - one option for each thing that can be chosen.
     *,
     clients: Annotated[int, typer.Option(min=1, max=15_000, help="Clients that come back.")] = 10_000,
@@ -104,6 +124,7 @@ def register(app: typer.Typer) -> None:
     group.command()(emit)
     group.command()(fanout)
     group.command()(storm)
+    group.command()(client)
     app.add_typer(group, name="bench")
 
 
