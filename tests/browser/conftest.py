@@ -32,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Take the pictures of docs/images anew, and do nothing else.",
     )
+    parser.addoption(
+        "--keep-screenshots",
+        metavar="FOLDER",
+        help="Take pictures besides the tests, into this folder, and do not wait for a fine moment.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,9 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """One event loop for the browser and all tests; pictures only where they are asked for."""
     wanted = bool(config.getoption("--screenshots"))
-    chosen = [item for item in items if (item.get_closest_marker("screenshots") is not None) is wanted]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    if wanted or config.getoption("--keep-screenshots") is None:
+        chosen = [item for item in items if (item.get_closest_marker("screenshots") is not None) is wanted]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

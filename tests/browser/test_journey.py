@@ -24,7 +24,7 @@ STEPS = [
     "delivery_completed",
 ]
 # A city in which an order takes seconds, and ends by itself.
-HURRIED = ("--speed", "100", "--rate", "20", "--orders", "4", "--seed", "16")
+HURRIED = ("--speed", "100", "--rate", "20", "--orders", "4", "--seed", "10")
 
 
 def token_in(link: str) -> str:

@@ -52,7 +52,8 @@ def run_tests(
         typer.Option(
             "--browser",
             help="The tests in a real browser instead, which need a Chromium on this machine."
-            " --screenshots takes the pictures of docs/images anew.",
+            " --screenshots takes the pictures of docs/images anew; --keep-screenshots FOLDER takes some"
+            " besides.",
         ),
     ] = False,
 ) -> None:
