@@ -4,6 +4,7 @@ Results go to standard output, everything else to standard error. `NO_COLOR` is 
 """
 
 import contextlib
+import io
 import os
 import queue
 import sys
@@ -53,8 +54,15 @@ def put_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    # A pipe has no width to fit into.
-    Console(width=None if sys.stdout.isatty() else 1_000, highlight=False, markup=False).print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False).print(table)
+        return
+    # A pipe has no width to fit into, and who reads it wants no blanks behind a line's end.
+    console = Console(file=io.StringIO(), width=1_000, highlight=False, markup=False)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        put(line.rstrip())
 
 
 def paint(text: str, code: str, *, when: bool) -> str:

@@ -15,6 +15,7 @@ from harkara_cli.errors import CliError, MisuseError
 _SECONDS = 15.0
 _MAX_BYTES = 64 * 1024 * 1024
 _UNAUTHENTICATED = 401
+_NOT_FOUND = 404
 _INVALID = 422
 # A proxy that the environment names is not meant for a mesh on this machine.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -36,6 +37,22 @@ class _Fault(msgspec.Struct):
 
 class _Failure(msgspec.Struct):
     error: _Fault
+
+
+def serves_pages(url: str) -> bool:
+    """Whether a query-service serves the console, which may be off.
+
+    Args:
+        url: The query-service, without a path. Where it does not answer, nothing says that it is off.
+    """
+    try:
+        with _opener.open(f"{url}/journey.html", timeout=_SECONDS):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code != _NOT_FOUND
+    except (OSError, HTTPException):
+        return True
 
 
 def _read(body: bytes, kind: type[Answer]) -> Answer:

@@ -34,6 +34,11 @@ class Metrics:
             "Requests answered 503 because too many were in flight.",
             registry=registry,
         )
+        self.connections_refused = Counter(
+            "harkara_query_service_connections_refused_total",
+            "Connections closed with 503 because too many were open.",
+            registry=registry,
+        )
         self.unavailable = Counter(
             "harkara_query_service_unavailable_total",
             "Questions not answered because of a dependency, by which, and why: away or overloaded.",

@@ -134,6 +134,7 @@ async def serve(
             # So that there is time left to close the rest.
             close_seconds=settings.shutdown_seconds / 2,
             max_connections=settings.max_connections,
+            on_refused=metrics.connections_refused.inc,
         )
         listen_address = await http.start()
         closing.push_async_callback(http.stop)

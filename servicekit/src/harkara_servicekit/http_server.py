@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, cast
 
@@ -28,17 +28,27 @@ class _Connection(H11Protocol):
         max_connections: how many there may be at once; one more is told 503.
         head_seconds: how long a head may take, from the connection's start or what first came of it.
             Between requests, while nothing comes, uvicorn's own time counts.
+        on_refused: called for each connection that is one too many.
     """
 
-    def __init__(self, *args: Any, max_connections: int, head_seconds: float, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        max_connections: int,
+        head_seconds: float,
+        on_refused: Callable[[], None],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._max_connections = max_connections
+        self._on_refused = on_refused
         self._head_seconds = head_seconds
         self._giving_up: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's.
         super().connection_made(transport)
         if len(self.connections) > self._max_connections:
+            self._on_refused()
             transport.write(_FULL)
             transport.close()
         else:
@@ -83,6 +93,7 @@ class HttpServer:
         close_seconds: how long `stop` waits for requests that are under way.
         max_connections: how many there may be at once; fewer where the process may open fewer files.
         head_seconds: how long a request's head may take.
+        on_refused: called for each connection beyond `max_connections`, to count it.
     """
 
     def __init__(  # noqa: PLR0913 - an address and the limits.
@@ -94,6 +105,7 @@ class HttpServer:
         close_seconds: float = 5.0,
         max_connections: int = MAX_CONNECTIONS,
         head_seconds: float = HEAD_SECONDS,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._host = host
         self._port = port
@@ -106,6 +118,7 @@ class HttpServer:
                         _Connection,
                         max_connections=min(max_connections, sockets_of_clients()),
                         head_seconds=head_seconds,
+                        on_refused=on_refused,
                     ),
                 ),
                 log_config=None,

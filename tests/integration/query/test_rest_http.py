@@ -12,6 +12,7 @@ from openapi_spec_validator import validate
 from structlog.testing import capture_logs
 
 from harkara_catalogue import asyncapi_document, load_catalogue
+from harkara_servicekit.settings import split_address
 from tests.integration.query.conftest import LogPen
 from tests.support.postgres import Database
 from tests.support.query_peers import QueryMesh, running_query_service
@@ -163,6 +164,18 @@ async def test_requests_are_counted_by_route_and_status(own_mesh: QueryMesh) -> 
     assert f'{name}{{route="/api/websocket/stats",status="403"}} 1.0' in metrics
     assert f'{name}{{route="none",status="404"}} 1.0' in metrics
     assert "user_1" not in metrics
+
+
+async def test_connections_that_are_refused_are_counted(reader_dsn: str, tmp_path: Path) -> None:
+    async with running_query_service(reader_dsn, tmp_path, max_connections=1) as mesh:
+        host, port = split_address(mesh.bound.listen_address)
+        _, one = await asyncio.open_connection(host, port)
+        reader, one_too_many = await asyncio.open_connection(host, port)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        for writer in (one, one_too_many):
+            writer.close()
+        metrics = (await mesh.http.get(f"http://{mesh.bound.ops_address}/metrics")).text
+    assert "harkara_query_service_connections_refused_total 1.0" in metrics
 
 
 async def test_the_openapi_document_is_valid_and_needs_no_token(mesh: QueryMesh) -> None:

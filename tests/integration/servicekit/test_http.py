@@ -187,7 +187,8 @@ async def test_a_connection_without_a_whole_request_is_given_up_and_one_being_an
 async def test_one_connection_too_many_is_told_503_until_another_ends() -> None:
     slow = Slow()
     slow.go.set()
-    server = HttpServer(slow.app, "127.0.0.1", 0, max_connections=2)
+    refused: list[None] = []
+    server = HttpServer(slow.app, "127.0.0.1", 0, max_connections=2, on_refused=lambda: refused.append(None))
     host, port = split_address(await server.start())
 
     async def status() -> int:
@@ -206,6 +207,7 @@ async def test_one_connection_too_many_is_told_503_until_another_ends() -> None:
     one_too_many.close()
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 5\r\n" in answer
+    assert len(refused) == 1
     kept[0][1].transport.abort()
     async with asyncio.timeout(SECONDS):
         while await status() != 200:  # noqa: ASYNC110 - nothing tells when it has noticed.

@@ -3,7 +3,9 @@
 import os
 import threading
 
-from harkara_cli.console import LogWriter
+import pytest
+
+from harkara_cli.console import LogWriter, put_table
 
 
 def written(*lines: tuple[str, str]) -> str:
@@ -47,3 +49,8 @@ def test_a_log_whose_reader_has_gone_is_no_error() -> None:
     with LogWriter(write_end) as log:
         log.news("edge-1", "ready")
     os.close(write_end)
+
+
+def test_a_table_in_a_pipe_has_no_blanks_behind_a_lines_end(capsys: pytest.CaptureFixture[str]) -> None:
+    put_table(("user", "status"), [("anna", "active"), ("a_longer_name", "")])
+    assert capsys.readouterr().out == "user           status\nanna           active\na_longer_name\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
 from random import Random
 
@@ -15,13 +17,14 @@ from hypothesis import strategies as st
 
 from harkara.event.v1 import event_pb2
 from harkara_cli.demo.emission import draft_of, waves
-from harkara_cli.demo.narration import sentence_of
+from harkara_cli.demo.narration import Links, PlainNarrator, sentence_of
 from harkara_cli.demo.orders import MOVES, IllegalMoveError, Order, State, Step
 from harkara_cli.demo.pace import Pace
 from harkara_cli.demo.people import People, make_people
 from harkara_cli.demo.rides import Ride
 from harkara_cli.demo.streets import Point, Route, Streets, load_streets
 from harkara_cli.demo.telling import Happening
+from harkara_cli.rest import serves_pages
 
 STREETS = load_streets()
 CROSSINGS = st.sampled_from(sorted(STREETS.crossings))
@@ -196,3 +199,29 @@ def test_a_sentence_names_the_order_and_a_shops_copy_has_none() -> None:
     assert sentence_of(told) == "#12   paid ₹90 by upi"
     assert sentence_of(replace(told, user_id="demo_shop")) is None
     assert sentence_of(HAPPENING) is None
+
+
+class NoPages(BaseHTTPRequestHandler):
+    """A query-service whose console is off."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Not to standard error."""
+
+
+def test_where_the_console_is_off_no_link_is_printed_and_it_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), NoPages) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        assert not serves_pages(f"http://127.0.0.1:{server.server_port}")
+        answering.join()
+    PlainNarrator().begins(Links(None, None, None, "./harkara tail", "ord_1", "demo_customer"), 16, 10)
+    said = capsys.readouterr().out
+    assert "its console is off" in said
+    assert "./harkara tail" in said
+    assert "browser" not in said
+    assert "token" not in said

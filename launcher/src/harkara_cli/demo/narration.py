@@ -47,7 +47,7 @@ class Links:
     """Where to look.
 
     Attributes:
-        journey: The first order, as its customer sees it.
+        journey: The first order, as its customer sees it; None, as the next two, where the console is off.
         wallet: A rider's wallet.
         console: The admin's console.
         tail: The command that follows the customer in a terminal.
@@ -55,9 +55,9 @@ class Links:
         user_id: That customer.
     """
 
-    journey: str
-    wallet: str
-    console: str
+    journey: str | None
+    wallet: str | None
+    console: str | None
     tail: str
     order_id: str
     user_id: str
@@ -141,22 +141,25 @@ class PlainNarrator:
         def title(text: str) -> str:
             return paint(text, "1", when=colour)
 
+        pages = (
+            ("Follow an order as its customer, in a browser:", links.journey),
+            ("A rider's wallet:", links.wallet),
+            ("The console, as admin:", links.console),
+        )
+        shown = [line for name, link in pages if link is not None for line in (title(name), link)]
+        off = "This mesh serves no pages: its console is off (HARKARA_QUERY_SERVICE_CONSOLE)."
+        tokens = "The links hold tokens: the admin's is good for an hour, the others for 24."
         put(
             "\n".join(
                 [
                     "",
                     f"{title(f'The city is awake, {speed:g} times as fast as life.')} Ctrl-C ends it.",
                     "",
-                    title("Follow an order as its customer, in a browser:"),
-                    links.journey,
-                    title("A rider's wallet:"),
-                    links.wallet,
-                    title("The console, as admin:"),
-                    links.console,
+                    *(shown or [off]),
                     title("The customer's events, in a terminal:"),
                     f"  {links.tail}",
                     "",
-                    "The links hold tokens: the admin's is good for an hour, the others for 24.",
+                    *([tokens] if shown else []),
                     f"This city is --seed {seed}.",
                     "",
                 ]

@@ -25,6 +25,7 @@ from harkara_cli.demo.pace import Pace
 from harkara_cli.demo.people import People, make_people
 from harkara_cli.demo.streets import load_streets
 from harkara_cli.mesh_state import DEMO_ADMIN, MeshState
+from harkara_cli.rest import serves_pages
 from harkara_cli.users import Users
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -178,10 +179,15 @@ def _links(city: City, people: People, data: DataDir, state: MeshState) -> Links
     journey = f"{state.rest_url}/journey.html"
     script = "./harkara" if Path.cwd() == ROOT else str(ROOT / "harkara")
     more = [] if data.path == DEFAULT_DATA_DIR else ["--data-dir", str(data.path)]
+    pages = serves_pages(state.rest_url)
     return Links(
-        journey=f"{journey}?order={order_id}#token={minter.for_user(customer, 'customer')}",
-        wallet=f"{journey}#token={minter.for_user(rider, 'delivery_boy')}",
-        console=f"{state.rest_url}/#token={minter.for_user(DEMO_ADMIN, 'admin', _ADMIN_SECONDS)}",
+        journey=f"{journey}?order={order_id}#token={minter.for_user(customer, 'customer')}"
+        if pages
+        else None,
+        wallet=f"{journey}#token={minter.for_user(rider, 'delivery_boy')}" if pages else None,
+        console=f"{state.rest_url}/#token={minter.for_user(DEMO_ADMIN, 'admin', _ADMIN_SECONDS)}"
+        if pages
+        else None,
         tail=shlex.join([script, "tail", "--user", customer, *more]),
         order_id=order_id,
         user_id=customer,
