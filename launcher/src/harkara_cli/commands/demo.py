@@ -41,7 +41,7 @@ def demo(  # noqa: PLR0913 - each is an option of the command.
             help="Another city. The same one has the same people, orders, routes and events, but for times"
             " and ids.",
         ),
-    ] = 16,
+    ] = 10,
     as_json: JsonOption = False,
     data_dir: DataDirOption = DEFAULT,
 ) -> int:
