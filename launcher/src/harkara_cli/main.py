@@ -7,6 +7,7 @@ what they need when they run: `--help` and `token` must answer at once.
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -30,6 +31,8 @@ from harkara_cli.errors import CliError, MisuseError
 
 INTERRUPTED = 130
 
+_HELP_OPTIONS = ["-h", "--help"]
+
 _HELP = """Harkara delivers the events of an order-and-delivery business to the people they are for.
 
 **./harkara up** runs the whole mesh on this machine; the other commands talk to it.
@@ -44,7 +47,7 @@ def build_app() -> typer.Typer:
         help=_HELP,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": _HELP_OPTIONS},
     )
 
     # Its mere presence makes Typer treat every command as a subcommand, even a single one.
@@ -71,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _refuse_what_is_no_text(given)
-        status = typer.main.get_command(build_app()).main(
-            args=given, prog_name="harkara", standalone_mode=False
-        )
+        command = typer.main.get_command(build_app())
+        _leave_out_types_of_flags(command)
+        status = command.main(args=given, prog_name="harkara", standalone_mode=False)
     except CliError as error:
         if text := str(error):  # Empty where nobody reads what we print: that is no news to anybody.
             say(text)
@@ -88,6 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _leave_out_types_of_flags(command: Any) -> None:
+    """Typer's help says `<bool>` of a flag, as if it took a value."""
+    help_option = command.get_help_option(typer.Context(command, help_option_names=_HELP_OPTIONS))
+    for parameter in (*command.params, help_option):
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    for each in getattr(command, "commands", {}).values():
+        _leave_out_types_of_flags(each)
 
 
 def _refuse_what_is_no_text(given: Sequence[str]) -> None:

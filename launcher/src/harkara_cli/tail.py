@@ -29,6 +29,7 @@ _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 60.0
 _SPREAD_SECONDS = 5.0
 _NORMAL = 1000
+_HINTS = {4403: "no such user, or a disabled one; ./harkara users list shows them"}
 
 
 @dataclass(frozen=True)
@@ -302,4 +303,5 @@ def _described(closed: ConnectionClosed) -> str:
 
 
 def _refusal(closed: ConnectionClosed) -> CliError:
-    return CliError(f"the server closed the connection: {_described(closed)}")
+    hint = _HINTS.get(closed.rcvd.code) if closed.rcvd else None
+    return CliError(f"the server closed the connection: {_described(closed)}{f': {hint}' if hint else ''}")

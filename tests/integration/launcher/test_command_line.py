@@ -90,7 +90,7 @@ def test_without_a_command_the_help_is_shown(capsys: Captured) -> None:
         (["events", "list"], "Missing option '--user'"),
         (["events", "list", "--user", "a b"], "'a b' is no user id"),
         (["events", "list", "--user", "a", "--limit", "0"], "Invalid value for '--limit'"),
-        (["emit", "--user", "anna"], "--type and --data missing (or --from FILE)"),
+        (["emit", "--user", "anna"], "missing: --type, --data (or --from FILE)"),
         (["emit", "--from", "/no/such/file"], "--from /no/such/file: No such file or directory"),
         (["status", "--data-dir", ""], ": it is empty (see --help)"),
         (["emit", "--from", "-", "--id", "evt_1"], "--id goes with one event"),
@@ -224,6 +224,12 @@ def test_help_and_tokens_load_nothing_that_is_slow(data_dir: str) -> None:
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_no_help_says_of_a_flag_that_it_takes_a_value(capsys: Captured) -> None:
+    for command in COMMANDS:
+        main([*command, "--help"])
+        assert "<bool>" not in capsys.readouterr().out, command
 
 
 @pytest.mark.parametrize(

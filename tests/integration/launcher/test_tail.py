@@ -268,7 +268,7 @@ async def test_a_close_that_asks_to_stop_ends_it(code: int, name: str) -> None:
         await socket.close(code)
 
     async with playing(act) as server:
-        with pytest.raises(CliError, match=f"^the server closed the connection: {code} {name}$"):
+        with pytest.raises(CliError, match=f"^the server closed the connection: {code} {name}"):
             await Follower(server, TailOptions("anna")).run()
 
 

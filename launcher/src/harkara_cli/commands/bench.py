@@ -125,7 +125,7 @@ def register(app: typer.Typer) -> None:
     group.command()(fanout)
     group.command()(storm)
     group.command()(client)
-    app.add_typer(group, name="bench")
+    app.add_typer(group, name="bench", rich_help_panel="Upkeep")
 
 
 @contextlib.contextmanager

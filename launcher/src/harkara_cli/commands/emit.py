@@ -120,7 +120,7 @@ def emit(  # noqa: PLR0913 - one option for each field of an event.
             if value is None
         ]
         if missing:
-            message = f"{' and '.join(missing)} missing (or --from FILE)"
+            message = f"missing: {', '.join(missing)} (or --from FILE)"
             raise MisuseError(message)
         return _emit_one(fields, source, data_dir, as_json=as_json)
     if event_id is not None:
@@ -186,7 +186,8 @@ def _emit_all(
                 if line:
                     line.advance(told, read.bytes)
         except CliError as error:
-            raise _with(error, f"{stored} events were stored before that") from error
+            count = "1 event was" if stored == 1 else f"{stored} events were"
+            raise _with(error, f"{count} stored before that") from error
         finally:
             if line:
                 line.erase()
