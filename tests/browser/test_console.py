@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 
 from harkara.event.v1 import event_pb2
 from harkara_cli import mesh_state
 from harkara_cli.data_dir import DataDir
-from tests.support.browser import PHONE, Browsing
+from tests.support.browser import PHONE, Browsing, Sockets
 from tests.support.flow import flowing
 from tests.support.mesh import Mesh
 from tests.support.plain_client import connected, listening
@@ -27,6 +29,7 @@ CUT = r"WebSocket connection to .* failed"
 AWAY = r"Failed to load resource: (net::ERR_|the server responded with a status of 50)"
 STAFF_PAGES = ["Live", "Summary", "Critical"]
 EVERYBODYS_PAGES = ["My feed", "History", "APIs"]
+EARLIER = 20  # So many of the history a feed begins with.
 ALL_TYPES = 17  # `*` counts as all of the catalogue's.
 
 
@@ -36,12 +39,19 @@ def people(mesh: Mesh) -> None:
 
 
 async def signed_in(browsing: Browsing, mesh: Mesh, user_id: str, place: str = "", **options: Any) -> Page:
-    """A page of the console, opened by a link that signs a user in."""
-    token = mesh.token_of(user_id, "admin" if user_id == ADMIN else "customer")
-    page = await browsing.open(f"{mesh.rest_url}/#token={token}", **options)
-    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    """A page of the console in a browser of its own, opened by a link that signs a user in."""
+    page = await signed_in_here(await browsing.context(**options), mesh, user_id)
     if place:
         await go(page, place)
+    return page
+
+
+async def signed_in_here(context: BrowserContext, mesh: Mesh, user_id: str) -> Page:
+    """A tab of this browser."""
+    token = mesh.token_of(user_id, "admin" if user_id == ADMIN else "customer")
+    page = await context.new_page()
+    await page.goto(f"{mesh.rest_url}/#token={token}")
+    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     return page
 
 
@@ -56,6 +66,15 @@ async def ask(mesh: Mesh, path: str, user_id: str = ADMIN) -> dict[str, Any]:
         answer = await client.get(path, headers={"Authorization": f"Bearer {mesh.token_of(user_id)}"})
     answer.raise_for_status()
     return dict(answer.json())
+
+
+def answering(body: dict[str, Any], status: int = 200) -> Callable[[Route], Awaitable[None]]:
+    """A handler of a route that answers this, in the server's place."""
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(status=status, json=body)
+
+    return answer
 
 
 def draft(user_id: str, event_type: str = "order_created", **data: object) -> event_pb2.EventDraft:
@@ -263,6 +282,71 @@ async def test_an_event_is_found_and_shown_with_its_delivery(browsing: Browsing,
         await expect(fields).to_contain_text(ids[0])
 
 
+async def test_an_events_trail_names_the_browser_that_showed_it(browsing: Browsing, mesh: Mesh) -> None:
+    mesh.add_users({"trailed": "customer"})
+    context = await browsing.context()
+    pages = [await signed_in_here(context, mesh, "trailed") for _ in range(2)]
+    for page in pages:
+        await expect(page.locator("main .state")).to_have_text("Live")
+    await emit(mesh, draft("trailed", order_id="ord_1"))
+    for page in pages:
+        await feed_rows(page).click()  # To leave the feed is to acknowledge what it showed.
+        delivery = page.get_by_role("region", name="Delivery")
+        await expect(delivery.get_by_role("listitem").filter(has_text="(this browser)").last).to_contain_text(
+            "has acknowledged up to 1"
+        )
+        await expect(delivery).to_contain_text("by 1 of 1 device")  # Its tabs are one device.
+    name = await pages[0].evaluate("localStorage.getItem('harkara.device')")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)
+
+
+async def test_a_feed_that_is_opened_again_repeats_nothing_of_what_the_history_has(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    mesh.add_users({"returning": "customer"})
+    context = await browsing.context()
+    page = await signed_in_here(context, mesh, "returning")
+    await expect(page.locator("main .state")).to_have_text("Live")
+    await emit(mesh, draft("returning"))
+    await feed_rows(page).click()
+    await expect(page.get_by_role("region", name="Delivery")).to_contain_text("acknowledged up to 1")
+    ids = await emit(mesh, *[draft("returning") for _ in range(EARLIER + 10)])
+
+    sockets = Sockets(page)
+    await go(page, "#/feed")
+    await expect(page.locator("main .state")).to_have_text("Live")
+    ids += await emit(mesh, draft("returning"))
+
+    rows = feed_rows(page)
+    newest_first = [f"#/events/{event_id}" for event_id in reversed(ids)]
+    await expect(rows.first).to_have_attribute("href", newest_first[0])
+    assert sum("event_type" in message for message in sockets.received) == len(ids)  # All were told again,
+    assert await addresses(rows) == newest_first[: EARLIER + 1]  # and not shown.
+
+
+async def test_a_feed_shows_what_happened_while_it_was_being_opened(browsing: Browsing, mesh: Mesh) -> None:
+    mesh.add_users({"hasty": "customer"})
+    ids = await emit(mesh, draft("hasty"), draft("hasty"))
+    context = await browsing.context()
+    # The history as it was a moment ago, once; and then as it is.
+    await context.route(
+        "**/events/user/hasty?limit=20", answering({"status": "success", "data": []}), times=1
+    )
+    page = await signed_in_here(context, mesh, "hasty")
+    rows = feed_rows(page)
+    await expect(rows).to_have_count(2)
+    assert await addresses(rows) == [f"#/events/{event_id}" for event_id in reversed(ids)]
+
+
+def feed_rows(page: Page) -> Locator:
+    return page.get_by_role("list", name="Events, newest first").get_by_role("link")
+
+
+async def addresses(rows: Locator) -> list[str]:
+    """Where these links lead to."""
+    return list(await rows.evaluate_all("(rows) => rows.map((row) => row.getAttribute('href'))"))
+
+
 async def test_the_feed_shows_each_event_once_though_the_edge_is_killed(
     browsing: Browsing, mesh: Mesh
 ) -> None:
@@ -271,7 +355,7 @@ async def test_the_feed_shows_each_event_once_though_the_edge_is_killed(
     page = await signed_in(browsing, mesh, "fed")
     state = page.locator("main .state")
     await expect(state).to_have_text("Live")
-    rows = page.get_by_role("list", name="Events, newest first").get_by_role("link")
+    rows = feed_rows(page)
     with flowing(mesh, "fed") as flow:
         await expect(rows.nth(20)).to_be_visible()
         for pid in mesh_state.load(DataDir(Path(mesh.data_dir))).pids["edge"]:
@@ -281,7 +365,7 @@ async def test_the_feed_shows_each_event_once_though_the_edge_is_killed(
         flow.stop()
     newest_first = [f"#/events/{event_id}" for _, event_id in reversed(flow.stored)][:500]
     await expect(rows.first).to_have_attribute("href", newest_first[0])
-    assert await rows.evaluate_all("(rows) => rows.map((row) => row.getAttribute('href'))") == newest_first
+    assert await addresses(rows) == newest_first
 
 
 async def test_while_rest_is_away_the_page_says_so_and_comes_back(browsing: Browsing, mesh: Mesh) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
-from tests.support.browser import PHONE, Browsing
+from harkara.event.v1 import event_pb2
+from tests.support.browser import PHONE, Browsing, Sockets
 from tests.support.demo import living_city
 from tests.support.mesh import Mesh
+from tests.support.plain_client import connected
 
 STEPS = [
     "order_created",
@@ -23,6 +27,7 @@ STEPS = [
     "delivery_arrived",
     "delivery_completed",
 ]
+HEARTBEAT_MS = 30_000
 # A city in which an order takes seconds, and ends by itself.
 HURRIED = ("--speed", "100", "--rate", "20", "--orders", "4", "--seed", "10")
 
@@ -84,3 +89,69 @@ async def test_a_riders_wallet_holds_what_the_last_event_says(browsing: Browsing
     last, *_ = await history(mesh, token_in(demo.links["wallet"]), "wallet_updated")
     balance = last["data"]["new_balance"]
     await expect(page.locator(".wallet .value")).to_have_text(f"₹{balance:,}")
+
+
+async def test_a_journey_acknowledges_what_it_has_shown(browsing: Browsing, mesh: Mesh) -> None:
+    mesh.add_users({"acknowledger": "customer"})
+    token = mesh.token_of("acknowledger", "customer")
+    page = await (await browsing.context()).new_page()
+    await page.clock.install()
+    sockets = Sockets(page)
+    await page.goto(f"{mesh.rest_url}/journey.html#token={token}")
+    await expect(page.locator("#connection")).to_have_text("Live")
+    event_id = await emit(mesh, "acknowledger", "order_created", order_id="ord_1")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Ordered")
+
+    await page.clock.fast_forward(HEARTBEAT_MS)
+    await sockets.heard("heartbeat_ack")
+
+    device = await page.evaluate("localStorage.getItem('harkara.device')")
+    path = f"/api/websocket/events/{event_id}/delivery"
+    async with httpx.AsyncClient(base_url=mesh.rest_url) as client, asyncio.timeout(20):
+        while True:  # It is written within 5 s.
+            answer = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+            if devices := answer.raise_for_status().json()["data"]["devices"]:
+                break
+    assert [(known["device_id"], known["acknowledged"]) for known in devices] == [(device, True)]
+
+
+async def test_a_journey_that_is_opened_again_does_not_play_what_it_missed(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    user_id = "away"
+    mesh.add_users({user_id: "customer"})
+    url = f"{mesh.rest_url}/journey.html#token={mesh.token_of(user_id, 'customer')}"
+    async with connected(mesh.websocket_url) as before:  # The same browser, an order ago.
+        await before.authenticate(mesh.token_of(user_id), device_id="browser-1", resume=None)
+        await before.subscribe("*")
+        await emit(mesh, user_id, "order_created", order_id="ord_1")
+        await before.receive_events(1)
+        await before.send({"type": "ack", "seq": 1})
+    await emit(mesh, user_id, "payment_completed", order_id="ord_1", payment_id="pay_1", amount=1)
+    await emit(mesh, user_id, "order_created", order_id="ord_2")
+
+    may_read = asyncio.Event()
+
+    async def when_all_was_told(route: Route) -> None:
+        await may_read.wait()
+        await route.continue_()
+
+    storage = {mesh.rest_url: {"harkara.device": "browser-1"}}
+    page = await (await browsing.context(storage=storage)).new_page()
+    sockets = Sockets(page)
+    await page.route("**/events/user/**", when_all_was_told)
+    await page.goto(url)
+    await sockets.heard_events(2)
+    await expect(page.get_by_text("Looking for your order")).to_be_visible()
+    await expect(page.get_by_role("heading", level=1)).to_have_count(0)
+    may_read.set()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Ordered")
+    await expect(page.get_by_label("Show")).to_have_value("ord_2")
+
+
+async def emit(mesh: Mesh, user_id: str, event_type: str, **data: object) -> str:
+    """Emit an event, and return its id."""
+    draft = event_pb2.EventDraft(user_id=user_id, event_type=event_type, data=json.dumps(data))
+    (result,) = await asyncio.to_thread(mesh.emit, draft)
+    assert not result.HasField("error"), result
+    return result.event_id

@@ -226,6 +226,17 @@ class Sockets:
                 self._heard.clear()
                 await self._heard.wait()
 
+    async def heard_events(self, count: int) -> None:
+        """Wait until the server has sent so many events.
+
+        Raises:
+            TimeoutError: It has not, after 20 s.
+        """
+        async with asyncio.timeout(_WAIT_MS / 1000):
+            while sum("event_type" in message for message in self.received) < count:
+                self._heard.clear()
+                await self._heard.wait()
+
     def _note(self, socket: WebSocket) -> None:
         self.opened.append(socket)
         socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { deviceIn } from './device.js';
 import * as format from './format.js';
 import { Samples } from './samples.js';
 import { ApiError, claimsOf, errorOf, ExactNumber, parseExactly, Session, splitFragment } from './session.js';
@@ -12,6 +13,9 @@ class Kept {
   items = new Map();
   setItem(name, value) {
     this.items.set(name, value);
+  }
+  getItem(name) {
+    return this.items.get(name) ?? null;
   }
   removeItem(name) {
     this.items.delete(name);
@@ -171,4 +175,18 @@ test('what is too old is forgotten', () => {
   const samples = new Samples(10_000, 5_000);
   for (let at = 0; at <= 30_000; at += 1_000) samples.add(at, { n: at });
   assert.equal(samples.line('n', 0).points[0][0], 20_000);
+});
+
+test('a browser keeps the name of its device, and makes another where that is none', () => {
+  const kept = new Kept();
+  const name = deviceIn(kept);
+  assert.match(name, /^browser-[0-9a-f]{16}$/);
+  assert.equal(deviceIn(kept), name);
+  assert.notEqual(deviceIn(new Kept()), name);
+  kept.setItem('harkara.device', 'not a name');
+  assert.match(deviceIn(kept), /^browser-/);
+  const forbidden = () => {
+    throw new Error('SecurityError');
+  };
+  assert.match(deviceIn({ getItem: forbidden, setItem: forbidden }), /^browser-/);
 });

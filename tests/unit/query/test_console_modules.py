@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.node import without_node
 
 PAGES = Path(str(files("harkara_query_service"))) / "console"
-PURE = ("format.js", "samples.js", "session.js")
+PURE = ("device.js", "format.js", "samples.js", "session.js")
 TESTS = Path(__file__).with_name("console.test.js")
 
 # What turns text into markup or code, in a page or in an element.

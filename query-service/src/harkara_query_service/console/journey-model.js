@@ -75,7 +75,6 @@ export class Journeys {
   #events = new Map();
   /** @type {any[] | null} */
   #sorted = [];
-  #newestSeq = 0;
 
   /**
    * Take events in.
@@ -89,16 +88,10 @@ export class Journeys {
       const type = event.event_type;
       if (this.#events.has(event.event_id) || !TYPES.includes(type)) continue;
       this.#events.set(event.event_id, event);
-      this.#newestSeq = Math.max(this.#newestSeq, event.seq ?? 0);
       fresh.push(event);
     }
     if (fresh.length) this.#sorted = null;
     return fresh;
-  }
-
-  /** Whether this event is known. @param {string} eventId */
-  has(eventId) {
-    return this.#events.has(eventId);
   }
 
   /** The orders whose beginning is known, the newest first. @returns {Order[]} */

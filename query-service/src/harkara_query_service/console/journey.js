@@ -2,14 +2,17 @@
  * The page of one order, as its customer sees it; for a rider, their wallet.
  *
  * It shows the order that `?order=` names, or else the newest, and then the one after it. What happened is read over
- * REST, and what happens comes over the live connection. The history is read once the connection is subscribed, so
- * nothing falls between the two; after a loss the client goes on where it was, and where it cannot, it is read again.
+ * REST, and what happens comes over the live connection. The history is read once more when the connection is
+ * subscribed, so nothing falls between the two; after a loss the client goes on where it was, and where it cannot, it is
+ * read again. A connection begins where this browser last acknowledged: what the history had by then is left out, or the
+ * page would play old orders again.
  *
  * What does not belong here: what events mean (`journey-model.js`), and the map (`journey-map.js`).
  */
 
 import { WebSocketService } from '/client/index.js';
 
+import { deviceId } from './device.js';
 import { fill, h } from './dom.js';
 import { clockText } from './format.js';
 import { JourneyMap } from './journey-map.js';
@@ -35,6 +38,8 @@ class JourneyPage {
   /** @type {string | null} */
   #shown = null;
   #isLoaded = false;
+  /** Up to which `seq` the history was read. */
+  #readTo = 0;
   /** @type {unknown} */
   #failure = null;
   #isReading = false;
@@ -67,7 +72,7 @@ class JourneyPage {
   }
 
   #listen() {
-    const service = new WebSocketService(null, session.token, session.userId);
+    const service = new WebSocketService(null, session.token, session.userId, { deviceId: deviceId() });
     const state = (/** @type {string} */ kind, /** @type {string} */ text) => {
       connection.className = `state ${kind}`;
       if (connection.textContent !== text) fill(connection, text);
@@ -78,9 +83,17 @@ class JourneyPage {
     service.on('connection_failed', ({ final }) => {
       state('bad', final ? 'Not connected' : 'No connection. Still trying');
     });
-    service.on('subscription_updated', () => this.#read());
-    service.on('gap', () => this.#read());
-    service.on('*', (event) => this.#take([event], true));
+    // With a device the subscription goes along with `auth`: from here on everything comes.
+    const subscribed = () => {
+      service.off('connected', subscribed);
+      this.#read();
+    };
+    service.on('connected', subscribed);
+    service.on('gap', ({ before, after }) => {
+      if (before.epoch !== after.epoch) this.#readTo = 0;
+      this.#read();
+    });
+    service.on('*', (event) => this.#hear(event));
     service.subscribe([...TYPES]);
     service.connect().catch((/** @type {any} */ error) => {
       if (error.final && [4401, 4402, 4403].includes(error.code)) signIn('This token is not good any more.');
@@ -130,7 +143,8 @@ class JourneyPage {
       before = read.at(-1)?.seq ?? null;
       if (read.length < PAGE || before === null || before <= until) break;
     }
-    this.#take(events, false);
+    this.#journeys.take(events);
+    this.#readTo = Math.max(this.#readTo, ...events.map(({ seq }) => seq));
   }
 
   /** @param {Record<string, string | number | null>} parameters @returns {Promise<any[]>} */
@@ -139,13 +153,11 @@ class JourneyPage {
     return (await session.get(path, { limit: PAGE, ...parameters })).data;
   }
 
-  /**
-   * @param {any[]} events
-   * @param {boolean} live Whether they happen now.
-   */
-  #take(events, live) {
-    const fresh = this.#journeys.take(events);
-    if (live && fresh.length) this.#draw(live);
+  /** @param {any} event It happens now, unless the history has it. */
+  #hear(event) {
+    if (event.seq <= this.#readTo || this.#journeys.take([event]).length === 0) return;
+    // Until the history is there, what is heard may be long ago.
+    if (this.#isLoaded || this.#failure) this.#draw(true);
   }
 
   /** Show this order, or the newest and those after it. @param {string | null} id */

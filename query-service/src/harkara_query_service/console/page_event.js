@@ -1,5 +1,6 @@
 /** One event: every field of it, its data as it was emitted, and what is known of its delivery. */
 
+import { deviceId } from './device.js';
 import { fill, h } from './dom.js';
 import { agoText, fullText, jsonPieces, jsonText, plural, spanText } from './format.js';
 import { ApiError } from './session.js';
@@ -157,7 +158,8 @@ function steps(event, delivery) {
         ' and acknowledge are known here. It may well have been delivered.')
       : h('ul', { class: 'devices' }, delivery.devices.map((/** @type {any} */ device) =>
         h('li', {},
-          h('span', { class: device.acknowledged ? 'state good' : 'state' }, h('code', {}, device.device_id)),
+          h('span', { class: device.acknowledged ? 'state good' : 'state' }, h('code', {}, device.device_id),
+            device.device_id === deviceId() ? ' (this browser)' : null),
           h('span', { class: 'muted small' }, device.acknowledged ? 'has acknowledged up to ' : 'is at ',
             `${device.acked_seq}, heard of ${agoText(device.updated_at, now)}`))))));
   return h('ol', { class: 'trail' }, steps);

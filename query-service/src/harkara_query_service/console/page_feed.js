@@ -3,12 +3,16 @@
  *
  * It begins with the newest of the history, so that the page is not empty on a quiet day. The client resumes by itself
  * after a loss; a hole that cannot be filled is said, not hidden.
+ *
+ * A new connection goes on where this browser last acknowledged, which may be a week ago. What the history has is not
+ * told again: rows come in rising order of `seq`, and what is not beyond the newest row is left out.
  */
 
 import { WebSocketService } from '/client/index.js';
+import { deviceId } from './device.js';
 import { field, fill, h } from './dom.js';
 import { clockText, LEVELS, plural } from './format.js';
-import { empty, eventRow, eventsHead, failure, pageHead } from './ui.js';
+import { empty, eventRow, eventsHead, failure, loading, pageHead } from './ui.js';
 import { ApiError } from './session.js';
 
 /** @typedef {import('./app.js').Context} Context */
@@ -29,12 +33,21 @@ export function feedPage(into, context) {
   let events = [];
   /** @type {any[]} Came while paused, newest first. */
   let held = [];
-  /** Against repeats of what was read from the history; the client drops its own. */
-  const known = new Set();
+  /** The largest `seq` of all that was shown, or held. */
+  let newest = 0;
+  /** The life of the log that it is a number of. @type {string | null} */
+  let epoch = null;
+  /** How many reads of the history are under way. */
+  let reads = 0;
+  /** Came during a read, oldest first. @type {any[]} */
+  let early = [];
+  /** Whether the history could not be read. */
+  let isMissing = false;
   let paused = false;
   let unsaid = 0;
 
   const state = h('p', { class: 'state busy', role: 'status' }, 'Connecting…');
+  const problem = h('div');
   const notices = h('div', { class: 'page' });
   const list = h('ol', { class: 'events', 'aria-label': 'Events, newest first' });
   const nothing = h('div');
@@ -45,6 +58,7 @@ export function feedPage(into, context) {
 
   fill(into,
     pageHead('My feed', `Events of ${person.userId}, as they come.`, state, pauseButton),
+    problem,
     notices,
     h('div', { class: 'card' }, h('div', { class: 'toolbar' },
       field('Filter', filter, 'grow'),
@@ -72,15 +86,18 @@ export function feedPage(into, context) {
   function sayNothing(shown) {
     if (shown > 0) fill(nothing);
     else if (events.length > 0) fill(nothing, empty('No event passes the filter', `${plural(events.length, 'event')} did not.`));
+    else if (isMissing) fill(nothing, empty('Nothing new yet', 'What happens from now on appears here.'));
     else fill(nothing, empty('No events yet', 'They appear here the moment they happen.'));
   }
 
   /** @param {any} event */
   function take(event) {
-    if (known.has(event.event_id)) return;
-    known.add(event.event_id);
-    // The oldest first: what is shown no more need not be known.
-    if (known.size > 4 * MOST_ROWS) known.delete(known.values().next().value);
+    if (reads > 0) {
+      early.push(event);
+      return;
+    }
+    if (event.seq <= newest) return;
+    newest = event.seq ?? newest; // An ephemeral event has none.
     unsaid += 1;
     if (paused) {
       held = [event, ...held].slice(0, MOST_ROWS);
@@ -128,23 +145,45 @@ export function feedPage(into, context) {
     state.textContent = text;
   }
 
-  async function showEarlier() {
+  async function readEarlier() {
+    reads += 1;
     try {
       const { data } = await session.get(`/api/websocket/events/user/${person.userId}`, { limit: EARLIER }, { signal });
-      const earlier = data.filter((/** @type {any} */ event) => !known.has(event.event_id));
-      for (const event of earlier) known.add(event.event_id);
-      events = [...events, ...earlier].slice(0, MOST_ROWS);
-      draw();
+      fill(problem);
+      isMissing = false;
+      const missing = data.filter((/** @type {any} */ event) => event.seq > newest);
+      if (missing.length > 0) {
+        newest = missing[0].seq;
+        if (paused) held = [...missing, ...held].slice(0, MOST_ROWS);
+        else events = [...missing, ...events].slice(0, MOST_ROWS);
+      }
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ApiError && error.kind === 'unauthenticated') context.signInAgain();
-      else notices.append(failure(error, null, 'Earlier events are not shown; new ones are.'));
+      if (error instanceof ApiError && error.kind === 'unauthenticated') {
+        context.signInAgain();
+        return;
+      }
+      isMissing = true;
+      fill(problem, failure(error, null, 'Earlier events are not shown; new ones are.'));
+    } finally {
+      reads -= 1;
     }
+    sayHeld();
+    draw();
+    const came = early;
+    early = [];
+    for (const event of came) take(event);
   }
 
-  const service = new WebSocketService(null, session.token, person.userId);
+  const service = new WebSocketService(null, session.token, person.userId, { deviceId: deviceId() });
   service.on('*', take);
-  service.on('connected', () => say('good', 'Live'));
+  service.on('connected', ({ seq, epoch: current }) => {
+    say('good', 'Live');
+    if (epoch !== null && epoch !== current) newest = 0;
+    epoch = current;
+    // What lies between the two was told to another tab, or happened while this page was being opened.
+    if (seq > newest) readEarlier();
+  });
   service.on('reconnecting', ({ attempt, delay }) =>
     say('busy', `Reconnecting (attempt ${attempt}, in ${Math.max(1, Math.round(delay / 1_000))} s)`));
   service.on('disconnected', ({ willReconnect }) => {
@@ -187,7 +226,7 @@ export function feedPage(into, context) {
     clearInterval(summaries);
     service.disconnect();
   });
-  sayNothing(0);
-  showEarlier();
+  fill(nothing, loading());
+  readEarlier();
   connect();
 }
