@@ -338,6 +338,22 @@ async def test_a_feed_shows_what_happened_while_it_was_being_opened(browsing: Br
     assert await addresses(rows) == [f"#/events/{event_id}" for event_id in reversed(ids)]
 
 
+async def test_an_empty_feed_leads_staff_to_what_is_everybodys(browsing: Browsing, mesh: Mesh) -> None:
+    mesh.add_users({"idle_support": "support", "idle_customer": "customer"})
+    page = await browsing.open(f"{mesh.rest_url}/#token={mesh.token_of('idle_support', 'support')}")
+    await expect(page.get_by_role("heading", name="Live", level=1)).to_be_visible()
+    for name, heading in [("History", "History"), ("Critical", "Critical events")]:
+        await go(page, "#/feed")
+        events = page.get_by_role("region", name="Events")
+        await expect(events).to_contain_text("Here is only what is sent to idle_support")
+        await events.get_by_role("link", name=name).click()
+        await expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+    customers = await signed_in(browsing, mesh, "idle_customer")
+    nothing = customers.get_by_role("region", name="Events")
+    await expect(nothing).to_contain_text("No events yet")
+    await expect(nothing.get_by_role("link")).to_have_count(0)
+
+
 def feed_rows(page: Page) -> Locator:
     return page.get_by_role("list", name="Events, newest first").get_by_role("link")
 

@@ -87,7 +87,15 @@ export function feedPage(into, context) {
     if (shown > 0) fill(nothing);
     else if (events.length > 0) fill(nothing, empty('No event passes the filter', `${plural(events.length, 'event')} did not.`));
     else if (isMissing) fill(nothing, empty('Nothing new yet', 'What happens from now on appears here.'));
+    else if (person.staff) fill(nothing, ofStaff());
     else fill(nothing, empty('No events yet', 'They appear here the moment they happen.'));
+  }
+
+  /** Staff do not order: what they look for is elsewhere. */
+  function ofStaff() {
+    return empty('No events of your own', h('span', {}, `Here is only what is sent to ${person.userId}. What others were sent is in `,
+      h('a', { href: '#/history' }, 'History'), '; what somebody should look at is in ',
+      h('a', { href: '#/critical' }, 'Critical'), '.'));
   }
 
   /** @param {any} event */
