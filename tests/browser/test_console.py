@@ -282,6 +282,28 @@ async def test_an_event_is_found_and_shown_with_its_delivery(browsing: Browsing,
         await expect(fields).to_contain_text(ids[0])
 
 
+async def test_a_customer_finds_an_event_of_theirs_by_its_id_and_no_other(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    browsing.expect("status of 404")  # What the API says of another's, too.
+    mesh.add_users({"finder": "customer", "found": "customer"})
+    own, anothers = await emit(mesh, draft("finder", order_id="ord_own"), draft("found", order_id="ord_not"))
+    page = await signed_in(browsing, mesh, "finder", "#/history")
+    search = page.get_by_role("searchbox", name="An event’s id")
+    await search.fill("ord_own")
+    await search.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("That is no event’s id")
+    await search.fill(own)
+    await search.press("Enter")
+    await expect(page.get_by_role("region", name="Data")).to_contain_text("ord_own")
+    await go(page, "#/history")
+    await search.fill(f" {anothers} ")
+    await search.press("Enter")
+    await expect(page.get_by_text("You have no such event")).to_be_visible()
+    await expect(page.get_by_text("or it is another’s")).to_be_visible()
+    await expect(page.get_by_text("ord_not")).to_have_count(0)
+
+
 async def test_an_events_trail_names_the_browser_that_showed_it(browsing: Browsing, mesh: Mesh) -> None:
     mesh.add_users({"trailed": "customer"})
     context = await browsing.context()

@@ -38,9 +38,9 @@ export function eventPage(into, context) {
     },
     show(event, place) {
       if (event === null) {
-        fill(place, h('div', { class: 'card' }, empty('There is no such event',
-          context.person.staff ? 'Its id may be wrong, or it is older than events are kept.'
-            : 'Its id may be wrong, it is older than events are kept, or it is not yours.')));
+        fill(place, h('div', { class: 'card' }, context.person.staff
+          ? empty('There is no such event', 'Its id may be wrong, or it is older than events are kept.')
+          : empty('You have no such event', 'Its id may be wrong, it is older than events are kept, or it is another’s.')));
         return;
       }
       fill(/** @type {Element} */ (head.querySelector('h1')), event.event_type);

@@ -1,4 +1,4 @@
-/** What a user was sent, newest first; staff choose the user. An event's id leads to its page. */
+/** What a user was sent, newest first; staff choose the user. An event's id leads to its page, where it may be seen. */
 
 import { field, fill, h } from './dom.js';
 import { plural } from './format.js';
@@ -42,9 +42,9 @@ export function historyPage(into, context) {
   const problem = h('p', { class: 'problem', role: 'alert' });
 
   const search = h('input', {
-    id: 'whose',
-    type: 'search', value: user, placeholder: 'asha, or evt_01J…', autocomplete: 'off', spellcheck: false,
-    autocapitalize: 'off',
+    id: 'whose', type: 'search', autocomplete: 'off', spellcheck: false, autocapitalize: 'off',
+    value: person.staff ? user : '',
+    placeholder: person.staff ? 'asha, or evt_01J…' : 'evt_01J…',
   });
   const choice = h('select', {
     id: 'which',
@@ -72,13 +72,14 @@ export function historyPage(into, context) {
       event.preventDefault();
       const given = search.value.trim();
       if (EVENT_ID.test(given)) context.go(`#/events/${given}`);
-      else if (USER_ID.test(given)) leadTo(given, choice.value);
-      else fill(problem, given ? 'That is no user’s id: up to 64 letters, digits, _ and -.' : 'Name a user first.');
+      else if (person.staff && USER_ID.test(given)) leadTo(given, choice.value);
+      else if (person.staff) fill(problem, given ? 'That is no user’s id: up to 64 letters, digits, _ and -.' : 'Name a user first.');
+      else fill(problem, given ? 'That is no event’s id: evt_ and 26 digits or capital letters.' : 'Type an event’s id first.');
     },
   },
-    person.staff ? field('User, or an event’s id', search, 'grow') : null,
+    field(person.staff ? 'User, or an event’s id' : 'An event’s id', search, 'grow'),
+    h('button', { class: 'button primary', type: 'submit' }, 'Show'),
     field('Type', choice),
-    person.staff ? h('button', { class: 'button primary', type: 'submit' }, 'Show') : null,
     person.staff && user !== person.userId
       ? h('button', { class: 'button', type: 'button', onclick: () => leadTo(person.userId, '') }, 'My own') : null);
 
