@@ -18,6 +18,7 @@ from playwright.async_api import Browser
 
 from harkara_client_javascript import MODULES
 from tests.support.browser import Browsing, running_chromium
+from tests.support.console import ADMIN, CUSTOMER
 from tests.support.mesh import Mesh, running_mesh
 from tests.support.site import Site, running_site
 
@@ -69,6 +70,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """The whole mesh; tests share it, so each uses users of its own."""
     with running_mesh(tmp_path_factory.mktemp("mesh") / "data") as (mesh, _):
+        mesh.add_users({ADMIN: "admin", CUSTOMER: "customer"})
         yield mesh
 
 

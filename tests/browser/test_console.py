@@ -3,89 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import BrowserContext, Locator, Page, Route, expect
+from playwright.async_api import Page, expect
 
-from harkara.event.v1 import event_pb2
+from harkara_catalogue import Catalogue, asyncapi_document
 from harkara_cli import mesh_state
 from harkara_cli.data_dir import DataDir
-from tests.support.browser import PHONE, Browsing, Sockets
+from harkara_query_service.domain import access
+from tests.support.browser import PHONE, Browsing, holds
+from tests.support.console import (
+    ADMIN,
+    CUSTOMER,
+    ask,
+    draft,
+    emit,
+    feed_rows,
+    go,
+    signed_in,
+    signed_in_here,
+)
 from tests.support.flow import flowing
 from tests.support.mesh import Mesh
 from tests.support.plain_client import connected, listening
+from tests.support.raw_client import RawClient, message
 
-ADMIN, CUSTOMER = "console_admin", "console_customer"
-CUT = r"WebSocket connection to .* failed"
+# Each chart has its line, in the line's own colour, on a canvas.
+DRAWN = """() => {
+  const charts = [...document.querySelectorAll('.chart')];
+  return charts.length === 4 && charts.every((chart, index) => {
+    const colour = getComputedStyle(document.documentElement).getPropertyValue(`--chart-${index + 1}`).trim();
+    const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+    const canvas = chart.querySelector('canvas');
+    if (!canvas) return false;
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let found = 0;
+    for (let at = 0; at < data.length; at += 4) {
+      const isLine = wanted.every((part, offset) => Math.abs(data[at + offset] - part) < 16);
+      if (isLine && data[at + 3] > 200) found += 1;
+    }
+    return found >= 10;
+  });
+}"""
 AWAY = r"Failed to load resource: (net::ERR_|the server responded with a status of 50)"
 STAFF_PAGES = ["Live", "Summary", "Critical"]
 EVERYBODYS_PAGES = ["My feed", "History", "APIs"]
-EARLIER = 20  # So many of the history a feed begins with.
 ALL_TYPES = 17  # `*` counts as all of the catalogue's.
-
-
-@pytest.fixture(scope="module", autouse=True)
-def people(mesh: Mesh) -> None:
-    mesh.add_users({ADMIN: "admin", CUSTOMER: "customer"})
-
-
-async def signed_in(browsing: Browsing, mesh: Mesh, user_id: str, place: str = "", **options: Any) -> Page:
-    """A page of the console in a browser of its own, opened by a link that signs a user in."""
-    page = await signed_in_here(await browsing.context(**options), mesh, user_id)
-    if place:
-        await go(page, place)
-    return page
-
-
-async def signed_in_here(context: BrowserContext, mesh: Mesh, user_id: str) -> Page:
-    """A tab of this browser."""
-    token = mesh.token_of(user_id, "admin" if user_id == ADMIN else "customer")
-    page = await context.new_page()
-    await page.goto(f"{mesh.rest_url}/#token={token}")
-    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-    return page
-
-
-async def go(page: Page, place: str) -> None:
-    """To another page of the console."""
-    await page.evaluate("(place) => { location.hash = place; }", place)
-
-
-async def ask(mesh: Mesh, path: str, user_id: str = ADMIN) -> dict[str, Any]:
-    """What REST says."""
-    async with httpx.AsyncClient(base_url=mesh.rest_url) as client:
-        answer = await client.get(path, headers={"Authorization": f"Bearer {mesh.token_of(user_id)}"})
-    answer.raise_for_status()
-    return dict(answer.json())
-
-
-def answering(body: dict[str, Any], status: int = 200) -> Callable[[Route], Awaitable[None]]:
-    """A handler of a route that answers this, in the server's place."""
-
-    async def answer(route: Route) -> None:
-        await route.fulfill(status=status, json=body)
-
-    return answer
-
-
-def draft(user_id: str, event_type: str = "order_created", **data: object) -> event_pb2.EventDraft:
-    return event_pb2.EventDraft(user_id=user_id, event_type=event_type, data=json.dumps(data))
-
-
-async def emit(mesh: Mesh, *events: event_pb2.EventDraft, token: str | None = None) -> list[str]:
-    """Emit, and return the ids."""
-    results = await asyncio.to_thread(lambda: mesh.emit(*events, token=token))
-    assert not [result for result in results if result.HasField("error")], results
-    return [result.event_id for result in results]
 
 
 async def test_a_pasted_token_signs_in(browsing: Browsing, mesh: Mesh) -> None:
@@ -184,6 +155,53 @@ async def test_live_counts_are_those_of_rest_while_events_flow(browsing: Browsin
                 active_subscriptions=before["active_subscriptions"] + ALL_TYPES + 2,
             )
         await agree(total_connections=before["total_connections"], total_users=before["total_users"])
+
+
+async def test_queued_events_are_those_of_rest_and_the_charts_are_drawn(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    mesh.add_users({"behind": "customer"})
+    page = await signed_in(browsing, mesh, ADMIN, "#/live")
+    value = page.get_by_role("region", name="Queued events", exact=True).locator(".value")
+    await expect(value).to_have_text("0")
+    slow = await RawClient.open(urlsplit(mesh.websocket_url).netloc, receive_buffer=4_096)
+    try:
+        slow.send(message(type="auth", token=mesh.token_of("behind")))
+        assert (await slow.text())["type"] == "authenticated"
+        slow.send(message(type="subscribe", events=["*"]))
+        assert (await slow.text())["type"] == "subscription_updated"
+        # It reads no more: what the buffers on the way do not take stays queued.
+        for _ in range(2):
+            await emit(mesh, *[draft("behind", note="x" * 50_000) for _ in range(50)])
+        async with asyncio.timeout(20):
+            while True:
+                queued = (await ask(mesh, "/api/websocket/stats"))["data"]["queued_events"]
+                if queued > 0 and await value.inner_text() == f"{queued:,}":
+                    break
+        await holds(page, DRAWN)
+        await expect(page.get_by_text("cannot be drawn")).to_have_count(0)
+    finally:
+        slow.writer.transport.abort()
+    await expect(value).to_have_text("0")
+
+
+async def test_the_apis_are_described_whole_and_their_documents_are_there(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    page = await signed_in(browsing, mesh, CUSTOMER, "#/api")
+    messages = asyncapi_document(Catalogue.reference())["components"]["messages"]
+    socket = page.get_by_role("region", name="WebSocket")
+    await socket.get_by_text(f"{len(messages)} messages").click()
+    shown = await socket.get_by_role("listitem").locator("code").all_inner_texts()
+    assert shown == [each["name"] for each in messages.values()]
+    paths = await page.get_by_role("region", name="REST").locator("li p:first-child code").all_inner_texts()
+    assert sorted(paths) == sorted(access.READS)
+    links = page.get_by_role("main").get_by_role("link")
+    await expect(links).to_have_count(2)
+    for link in await links.all():
+        response = await page.request.get(f"{mesh.rest_url}{await link.get_attribute('href')}")
+        assert response.status == 200
+        assert (await response.json())["info"]["title"]
 
 
 async def test_the_summary_is_what_was_emitted(browsing: Browsing, mesh: Mesh) -> None:
@@ -322,90 +340,6 @@ async def test_an_events_trail_names_the_browser_that_showed_it(browsing: Browsi
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)
 
 
-async def test_a_feed_that_is_opened_again_repeats_nothing_of_what_the_history_has(
-    browsing: Browsing, mesh: Mesh
-) -> None:
-    mesh.add_users({"returning": "customer"})
-    context = await browsing.context()
-    page = await signed_in_here(context, mesh, "returning")
-    await expect(page.locator("main .state")).to_have_text("Live")
-    await emit(mesh, draft("returning"))
-    await feed_rows(page).click()
-    await expect(page.get_by_role("region", name="Delivery")).to_contain_text("acknowledged up to 1")
-    ids = await emit(mesh, *[draft("returning") for _ in range(EARLIER + 10)])
-
-    sockets = Sockets(page)
-    await go(page, "#/feed")
-    await expect(page.locator("main .state")).to_have_text("Live")
-    ids += await emit(mesh, draft("returning"))
-
-    rows = feed_rows(page)
-    newest_first = [f"#/events/{event_id}" for event_id in reversed(ids)]
-    await expect(rows.first).to_have_attribute("href", newest_first[0])
-    assert sum("event_type" in message for message in sockets.received) == len(ids)  # All were told again,
-    assert await addresses(rows) == newest_first[: EARLIER + 1]  # and not shown.
-
-
-async def test_a_feed_shows_what_happened_while_it_was_being_opened(browsing: Browsing, mesh: Mesh) -> None:
-    mesh.add_users({"hasty": "customer"})
-    ids = await emit(mesh, draft("hasty"), draft("hasty"))
-    context = await browsing.context()
-    # The history as it was a moment ago, once; and then as it is.
-    await context.route(
-        "**/events/user/hasty?limit=20", answering({"status": "success", "data": []}), times=1
-    )
-    page = await signed_in_here(context, mesh, "hasty")
-    rows = feed_rows(page)
-    await expect(rows).to_have_count(2)
-    assert await addresses(rows) == [f"#/events/{event_id}" for event_id in reversed(ids)]
-
-
-async def test_an_empty_feed_leads_staff_to_what_is_everybodys(browsing: Browsing, mesh: Mesh) -> None:
-    mesh.add_users({"idle_support": "support", "idle_customer": "customer"})
-    page = await browsing.open(f"{mesh.rest_url}/#token={mesh.token_of('idle_support', 'support')}")
-    await expect(page.get_by_role("heading", name="Live", level=1)).to_be_visible()
-    for name, heading in [("History", "History"), ("Critical", "Critical events")]:
-        await go(page, "#/feed")
-        events = page.get_by_role("region", name="Events")
-        await expect(events).to_contain_text("Here is only what is sent to idle_support")
-        await events.get_by_role("link", name=name).click()
-        await expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
-    customers = await signed_in(browsing, mesh, "idle_customer")
-    nothing = customers.get_by_role("region", name="Events")
-    await expect(nothing).to_contain_text("No events yet")
-    await expect(nothing.get_by_role("link")).to_have_count(0)
-
-
-def feed_rows(page: Page) -> Locator:
-    return page.get_by_role("list", name="Events, newest first").get_by_role("link")
-
-
-async def addresses(rows: Locator) -> list[str]:
-    """Where these links lead to."""
-    return list(await rows.evaluate_all("(rows) => rows.map((row) => row.getAttribute('href'))"))
-
-
-async def test_the_feed_shows_each_event_once_though_the_edge_is_killed(
-    browsing: Browsing, mesh: Mesh
-) -> None:
-    browsing.expect(CUT)
-    mesh.add_users({"fed": "customer"})
-    page = await signed_in(browsing, mesh, "fed")
-    state = page.locator("main .state")
-    await expect(state).to_have_text("Live")
-    rows = feed_rows(page)
-    with flowing(mesh, "fed") as flow:
-        await expect(rows.nth(20)).to_be_visible()
-        for pid in mesh_state.load(DataDir(Path(mesh.data_dir))).pids["edge"]:
-            os.kill(pid, signal.SIGKILL)
-        await expect(state).not_to_have_text("Live")
-        await expect(state).to_have_text("Live")
-        flow.stop()
-    newest_first = [f"#/events/{event_id}" for _, event_id in reversed(flow.stored)][:500]
-    await expect(rows.first).to_have_attribute("href", newest_first[0])
-    assert await addresses(rows) == newest_first
-
-
 async def test_while_rest_is_away_the_page_says_so_and_comes_back(browsing: Browsing, mesh: Mesh) -> None:
     browsing.expect(AWAY)
     page = await signed_in(browsing, mesh, ADMIN, "#/live")
@@ -457,18 +391,3 @@ async def test_on_a_phone_no_page_is_wider_than_the_screen(
         await expect(page.locator("main .loading")).to_have_count(0)
         widths = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert widths[0] <= widths[1], f"{place} is {widths[0]} wide, the screen {widths[1]}"
-
-
-async def test_the_pages_can_be_reached_by_keyboard_alone(browsing: Browsing, mesh: Mesh) -> None:
-    page = await signed_in(browsing, mesh, ADMIN, "#/api")
-    await page.reload()  # To begin where a page begins.
-    await expect(page.get_by_role("heading", name="APIs", level=1)).to_be_visible()
-    reached = []
-    for _ in range(20):
-        await page.keyboard.press("Tab")
-        reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
-        if reached[-1] == "Summary":
-            break
-    assert reached[0] == "Skip to the content"
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_role("heading", name="Summary", level=1)).to_be_visible()
