@@ -231,7 +231,8 @@ addEventListener('hashchange', () => {
   // A link with a token, pasted into a tab that is open.
   if (splitFragment(location.hash).token !== null) location.reload();
   else show();
-  main.querySelector('h1')?.focus({ preventScroll: true });
+  // A page may have put it where one begins, as into a search.
+  if (!main.contains(document.activeElement)) main.querySelector('h1')?.focus({ preventScroll: true });
   scrollTo(0, 0);
 });
 document.querySelector('.skip')?.addEventListener('click', (event) => {
