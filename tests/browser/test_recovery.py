@@ -1,4 +1,4 @@
-"""A page whose connection is cut while events flow goes on without a lost or a doubled event."""
+"""A page whose connection or token ends while events flow goes on without a lost or a doubled event."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ TYPE = "order_created"
 # Chromium says in the console that a WebSocket could not be had, or was cut.
 CUT = r"WebSocket connection to .* failed"
 SOME = 20
+SECONDS_OF_A_SHORT_TOKEN = 5
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -39,7 +40,13 @@ async def network(mesh: Mesh) -> AsyncIterator[tuple[TcpProxy, str]]:
 
 
 def put_listener(
-    site: Site, mesh: Mesh, user_id: str, websocket_url: str | None = None, *, more: str = ""
+    site: Site,
+    mesh: Mesh,
+    user_id: str,
+    websocket_url: str | None = None,
+    *,
+    more: str = "",
+    has_token: bool = True,
 ) -> str:
     """A page that listens as this user, and its address.
 
@@ -49,10 +56,13 @@ def put_listener(
         user_id: The user.
         websocket_url: Where the page connects; the edge if absent.
         more: `data-stores`: it keeps how far it got beyond a reload. `data-shares`: all tabs have one
-            connection.
+            connection. `data-polls`: the REST API that it reads while it has none.
+        has_token: Whether it has one; else it asks `mintToken`.
     """
     mesh.add_users({user_id: "customer"})
-    attributes = f'data-user="{user_id}" data-token="{mesh.token_of(user_id)}" data-type="{TYPE}"'
+    attributes = f'data-user="{user_id}" data-type="{TYPE}"'
+    if has_token:
+        attributes += f' data-token="{mesh.token_of(user_id)}"'
     return site.put(
         f"/{user_id}.html",
         f"""\
@@ -177,3 +187,49 @@ async def test_tabs_share_one_connection_and_the_one_that_stays_misses_nothing(
         await sees_more(second)
         await has_seen_all(second, flow)
     assert len(of_second.opened) == 1
+
+
+async def test_a_page_that_can_have_no_websocket_reads_the_history_of_another_origin_instead(
+    network: tuple[TcpProxy, str], browsing: Browsing, mesh: Mesh, site: Site
+) -> None:
+    browsing.expect(CUT)
+    proxy, url = network
+    proxy.accepts = False
+    page = await browsing.open(put_listener(site, mesh, "polls", url, more=f'data-polls="{mesh.rest_url}"'))
+    assert await page.evaluate("location.origin") != mesh.rest_url
+    await holds(page, "globalThis.isPolling")
+    with flowing(mesh, "polls", TYPE) as flow:
+        await sees_more(page)
+        assert not await page.evaluate("ws.getStatus().isConnected")
+        proxy.accepts = True
+        await page.evaluate("dispatchEvent(new Event('online'))")  # Else it waits for its next attempt.
+        await holds(page, "ws.getStatus().isConnected && !isPolling")
+        await sees_more(page)
+        flow.stop()
+        await holds(page, "(count) => seen.length >= count", len(flow.stored))
+    # Where the two meet, live events may be told before the last of the history.
+    assert sorted(await page.evaluate("seen")) == flow.stored
+
+
+async def test_a_page_exchanges_its_token_before_it_ends_and_keeps_its_connection(
+    browsing: Browsing, mesh: Mesh, site: Site
+) -> None:
+    asked = []
+
+    def mint(reason: str) -> str:
+        asked.append(reason)
+        return mesh.token_of("renews", seconds=SECONDS_OF_A_SHORT_TOKEN if len(asked) == 1 else 3600)
+
+    page = await (await browsing.context()).new_page()
+    await page.expose_function("mintToken", mint)
+    sockets = Sockets(page)
+    await page.goto(put_listener(site, mesh, "renews", has_token=False))
+    await sockets.heard("authenticated", 2)
+    first, second = [answer for answer in sockets.received if answer["type"] == "authenticated"]
+    assert first["expires_at"] < second["expires_at"]
+    await holds(page, "(end) => Date.now() > Date.parse(end) + 1000", first["expires_at"])
+    with flowing(mesh, "renews", TYPE) as flow:
+        await sees_more(page)
+        await has_seen_all(page, flow)
+    assert asked == ["first", "expiring"]
+    assert len(sockets.opened) == 1
