@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import math
+import sys
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
+import pytest
 from playwright.async_api import Route, expect
 
 from harkara.event.v1 import event_pb2
@@ -147,6 +151,82 @@ async def test_a_journey_that_is_opened_again_does_not_play_what_it_missed(
     may_read.set()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Ordered")
     await expect(page.get_by_label("Show")).to_have_value("ord_2")
+
+
+async def test_the_rider_comes_nearer_and_the_estimate_falls_as_events_come(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    user_id = "expects"
+    mesh.add_users({user_id: "customer"})
+    shop, home = {"latitude": 28.6330, "longitude": 77.2190}, {"latitude": 28.6290, "longitude": 77.2240}
+    spots = [
+        [shop[axis] + (home[axis] - shop[axis]) * share for axis in ("latitude", "longitude")]
+        for share in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    await emit(mesh, user_id, "order_created", order_id="ord_1", shop=shop, destination=home)
+    await emit(
+        mesh, user_id, "delivery_accepted", delivery_id="del_1", order_id="ord_1", delivery_boy_name="Ravi"
+    )
+    page = await browsing.open(f"{mesh.rest_url}/journey.html#token={mesh.token_of(user_id, 'customer')}")
+    await expect(page.locator("#connection")).to_have_text("Live")
+    await emit(
+        mesh, user_id, "delivery_in_transit", delivery_id="del_1", route=spots, **at(spots[0]), eta_minutes=40
+    )
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Ravi is on the way to you")
+
+    rider = page.locator(".mark-rider")
+    told = []
+    for number, spot in enumerate(spots[1:4], 1):
+        kilometres = 4 - number
+        await emit(
+            mesh, user_id, "location_updated", delivery_id="del_1", latitude=spot[0], longitude=spot[1]
+        )
+        await emit(
+            mesh,
+            user_id,
+            "eta_updated",
+            delivery_id="del_1",
+            eta_minutes=10 * kilometres,
+            distance_remaining_km=kilometres,
+        )
+        await expect(page.locator(".eta-box")).to_contain_text(f"{kilometres}.0 km to go")
+        minutes, seconds = (await page.locator(".eta").inner_text()).split(":")
+        x, y = (await rider.get_attribute("data-spot") or "").split()
+        goal_x, goal_y = (await page.locator(".mark-home").get_attribute("data-spot") or "").split()
+        metres = math.hypot(float(x) - float(goal_x), float(y) - float(goal_y))
+        told.append((60 * int(minutes) + int(seconds), metres))
+    assert told == sorted(told, reverse=True)
+    estimates, distances = zip(*told, strict=True)
+    assert [round(estimate / 600 + 0.4) for estimate in estimates] == [3, 2, 1]  # In tens of minutes.
+    assert distances[0] == pytest.approx(3 * distances[2], rel=0.01)
+
+
+def at(spot: list[float]) -> dict[str, float]:
+    """Where somebody is, as events say it."""
+    return {"latitude": spot[0], "longitude": spot[1]}
+
+
+async def test_the_link_that_the_demo_prints_for_people_shows_an_order(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    command = [sys.executable, "-P", "-m", "harkara_cli", "demo", "--data-dir", mesh.data_dir]
+    process = await asyncio.create_subprocess_exec(
+        *command, *HURRIED, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        link = ""
+        async with asyncio.timeout(40):
+            while not link.startswith(mesh.rest_url):
+                link = (await process.stdout.readline()).decode().strip()
+        page = await browsing.open(link)
+        await expect(page.locator(".steps > li.done").first).to_contain_text("Ordered")
+        (order_id,) = parse_qs(urlsplit(link).query)["order"]
+        await expect(page.get_by_label("Show")).to_have_value(order_id)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.communicate()
 
 
 async def emit(mesh: Mesh, user_id: str, event_type: str, **data: object) -> str:
