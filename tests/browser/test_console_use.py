@@ -152,7 +152,7 @@ async def test_the_colours_follow_the_choice_and_stay_over_a_reload(browsing: Br
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert await look(page) == dark
     await page.goto(f"{mesh.rest_url}/journey.html")
-    await expect(page.locator(".card").first).to_be_visible()
+    await expect(page.locator("#connection")).to_have_text("Live")
     assert await look(page) == dark
 
 

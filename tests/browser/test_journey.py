@@ -33,7 +33,7 @@ STEPS = [
 ]
 HEARTBEAT_MS = 30_000
 # A city in which an order takes seconds, and ends by itself.
-HURRIED = ("--speed", "100", "--rate", "20", "--orders", "4", "--seed", "10")
+HURRIED = ("--speed", "250", "--rate", "20", "--orders", "4", "--seed", "10")
 
 
 def token_in(link: str) -> str:
@@ -146,6 +146,7 @@ async def test_a_journey_that_is_opened_again_does_not_play_what_it_missed(
     await page.route("**/events/user/**", when_all_was_told)
     await page.goto(url)
     await sockets.heard_events(2)
+    await expect(page.locator(".map .street").first).to_be_attached()  # All that is not the history is there.
     await expect(page.get_by_text("Looking for your order")).to_be_visible()
     await expect(page.get_by_role("heading", level=1)).to_have_count(0)
     may_read.set()

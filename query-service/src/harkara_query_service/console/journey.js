@@ -156,8 +156,7 @@ class JourneyPage {
   /** @param {any} event It happens now, unless the history has it. */
   #hear(event) {
     if (event.seq <= this.#readTo || this.#journeys.take([event]).length === 0) return;
-    // Until the history is there, what is heard may be long ago.
-    if (this.#isLoaded || this.#failure) this.#draw(true);
+    this.#draw(true);
   }
 
   /** Show this order, or the newest and those after it. @param {string | null} id */
@@ -181,10 +180,12 @@ class JourneyPage {
   }
 
   #draw(live = false) {
-    const order = this.#order();
+    // Until the history is there, what was heard may be long ago.
+    const isKnown = this.#isLoaded || this.#failure !== null;
+    const order = isKnown ? this.#order() : null;
     this.#shown = order?.id ?? null;
-    const wallet = this.#journeys.wallet();
-    const hasWallet = wallet.entries.length > 0;
+    const wallet = isKnown ? this.#journeys.wallet() : null;
+    const hasWallet = wallet !== null && wallet.entries.length > 0;
     this.#drawNotices(order);
     this.#drawEmpty(order, hasWallet);
     this.#parts.order.hidden = order === null;
