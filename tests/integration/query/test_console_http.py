@@ -21,7 +21,7 @@ NOWHERE = (
     "/%2e%2e/settings.py", "/client/", "/client/..%2fapp.js", "/client/%2e%2e/package.json",
     "/client/%2e%2e/%2e%2e/etc/passwd", "/client//index.js",
     "/client/..%5cpackage.json", "/vendor/", "/vendor/..%2f__init__.py", "/vendor/instaui-echarts.js",
-    "/style.css%2f..%2fapp.js", "/__init__.py", "/docs", "/static/app.js",
+    "/base.css%2f..%2fapp.js", "/__init__.py", "/docs", "/static/app.js",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ async def served(
 
 async def test_every_file_is_served_as_what_it_is_and_needs_no_token(served: QueryMesh) -> None:
     paths = Console(None).files
-    assert {"/", "/index.html", "/app.js", "/session.js", "/style.css", "/client/index.js"} <= set(paths)
+    assert {"/", "/index.html", "/app.js", "/session.js", "/base.css", "/client/index.js"} <= set(paths)
     for path in paths:
         response = await served.http.get(path)
         assert response.status_code == 200, path
@@ -61,7 +61,7 @@ async def test_the_clients_own_modules_and_the_charts_come_as_they_are(served: Q
 async def test_a_page_may_run_nothing_inline_and_reach_only_this_origin_and_the_websocket(
     served: QueryMesh,
 ) -> None:
-    for path in ("/", "/app.js", "/style.css", "/client/index.js", "/vendor/echarts.esm.min.js", "/logo.svg"):
+    for path in ("/", "/app.js", "/base.css", "/client/index.js", "/vendor/echarts.esm.min.js", "/logo.svg"):
         headers = (await served.http.get(path)).headers
         assert headers["content-security-policy"] == (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -116,7 +116,7 @@ async def test_a_head_tells_the_same_without_the_body(served: QueryMesh) -> None
 
 async def test_what_is_large_is_compressed_for_who_takes_that(served: QueryMesh) -> None:
     async def asked_with(offer: str) -> httpx.Response:
-        async with served.http.stream("GET", "/style.css", headers={"accept-encoding": offer}) as response:
+        async with served.http.stream("GET", "/base.css", headers={"accept-encoding": offer}) as response:
             response._content = b"".join([part async for part in response.aiter_raw()])
             return response
 

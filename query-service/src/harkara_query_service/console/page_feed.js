@@ -62,7 +62,7 @@ export function feedPage(into, context) {
     notices,
     h('div', { class: 'card' }, h('div', { class: 'toolbar' },
       field('Filter', filter, 'grow'),
-      h('fieldset', { class: 'checks' }, h('legend', { class: 'label' }, 'Levels'),
+      h('fieldset', { class: 'checks' }, h('legend', {}, 'Levels'),
         boxes.map((box) => h('label', {}, box, h('span', { class: `level ${box.value}` }, box.value)))),
       h('button', { class: 'button', type: 'button', onclick: clear }, 'Clear'))),
     h('section', { class: 'card list', 'aria-label': 'Events' }, heldButton, eventsHead('source'), list, nothing));
