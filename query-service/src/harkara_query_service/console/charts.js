@@ -44,7 +44,7 @@ export async function timeChart(into, { name, colour: variable, signal }) {
     chart.setOption({
       animation: false,
       textStyle: { fontFamily: font },
-      grid: { left: 4, right: 28, top: 12, bottom: 2, containLabel: true },
+      grid: { left: 16, right: 28, top: 12, bottom: 2, containLabel: true },
       tooltip: {
         trigger: 'axis',
         renderMode: 'richText',

@@ -46,7 +46,7 @@ export class JourneyMap {
     this.#project = projection(streets.crossings);
     this.#whole = boxOf(streets.crossings.map(this.#project), 60);
     this.#layers = Object.fromEntries(
-      ['streets', 'names', 'route', 'past', 'marks'].map((name) => [name, svg('g', { class: `map-${name}` })]),
+      ['streets', 'route', 'past', 'names', 'marks'].map((name) => [name, svg('g', { class: `map-${name}` })]),
     );
     root.replaceChildren(...Object.values(this.#layers));
     this.#drawStreets();

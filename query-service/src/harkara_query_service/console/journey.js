@@ -30,7 +30,7 @@ const main = /** @type {HTMLElement} */ (document.getElementById('main'));
 const connection = /** @type {HTMLElement} */ (document.getElementById('connection'));
 const announcer = /** @type {HTMLElement} */ (document.getElementById('announcer'));
 const session = openSession();
-const rupees = new Intl.NumberFormat('en-IN', { style: 'currency', currency: 'INR', minimumFractionDigits: 0 });
+const rupees = new Intl.NumberFormat('en-IN', { style: 'currency', currency: 'INR', trailingZeroDisplay: 'stripIfInteger' });
 
 class JourneyPage {
   #journeys = new Journeys();

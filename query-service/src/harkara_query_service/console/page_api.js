@@ -41,7 +41,7 @@ function operations(document) {
         .filter((/** @type {any} */ parameter) => parameter.in === 'query')
         .map((/** @type {any} */ parameter) => parameter.name);
       return h('li', {},
-        h('p', { class: 'wrap' }, h('span', { class: 'method' }, method.toUpperCase()), ' ', h('code', {}, path)),
+        h('p', { class: 'wrap' }, h('span', { class: 'method' }, method.toUpperCase()), ' ', h('code', {}, breakable(path))),
         h('p', { class: 'muted small' }, operation.summary,
           names.length ? h('span', {}, '. Parameters: ', h('code', {}, names.join(', '))) : null));
     }));
@@ -59,5 +59,15 @@ function messages(document) {
       h('summary', {}, plural(known.length, 'message')),
       h('ul', { class: 'operations' }, known.map((/** @type {any} */ message) => h('li', {},
         h('p', {}, h('code', {}, message.name ?? message.title)),
-        h('p', { class: 'muted small wrap' }, message.summary ?? message.title ?? ''))))));
+        h('p', { class: 'muted small wrap' }, withCode(message.summary ?? message.title ?? '')))))));
+}
+
+/** @param {string} path A line may end before each of its parts. */
+function breakable(path) {
+  return path.split(/(?=\/)/).flatMap((part) => [h('wbr'), part]);
+}
+
+/** @param {string} text In which `` `…` `` is code. */
+function withCode(text) {
+  return text.split('`').map((part, index) => (index % 2 ? h('code', {}, part) : part));
 }

@@ -161,7 +161,7 @@ function steps(event, delivery) {
           h('span', { class: device.acknowledged ? 'state good' : 'state' }, h('code', {}, device.device_id),
             device.device_id === deviceId() ? ' (this browser)' : null),
           h('span', { class: 'muted small' }, device.acknowledged ? 'has acknowledged up to ' : 'is at ',
-            `${device.acked_seq}, heard of ${agoText(device.updated_at, now)}`))))));
+            `${device.acked_seq} · ${agoText(device.updated_at, now)}`))))));
   return h('ol', { class: 'trail' }, steps);
 }
 

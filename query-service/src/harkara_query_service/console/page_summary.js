@@ -94,7 +94,7 @@ function levels(counts, total) {
   }));
   return h('div', {}, bar,
     h('ul', { class: 'legend' }, LEVELS.map((level) =>
-      h('li', {}, levelBadge(level), ' ', h('strong', {}, countText(counts[level])), ' ',
+      h('li', {}, levelBadge(level), h('strong', {}, countText(counts[level])),
         h('span', { class: 'muted' }, percentText(counts[level], total))))));
 }
 
