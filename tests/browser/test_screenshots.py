@@ -140,9 +140,8 @@ async def test_pictures_are_taken(browsing: Browsing, mesh: Mesh, album: Album) 
             await expect(page.get_by_role("region", name="By source")).to_be_visible()
             await album.take(page, f"console-summary-{name}")
             await page.evaluate("(id) => { location.hash = `#/events/${id}`; }", event_id)
-            await expect(
-                page.get_by_role("region", name="Delivery").get_by_text("Acknowledged")
-            ).to_be_visible()
+            delivery = page.get_by_role("region", name="Delivery")
+            await expect(delivery.get_by_role("heading", name="Acknowledged")).to_be_visible()
             await album.take(page, f"console-event-{name}")
 
 
