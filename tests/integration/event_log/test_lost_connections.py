@@ -30,6 +30,14 @@ async def proxy(database: Database) -> AsyncIterator[tuple[CuttingProxy, str]]:
 
 
 @pytest.fixture
+def patient_writers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server gives up no wait for a lock, however slow this machine is."""
+    patient = {**connections.WRITER_SETTINGS, "lock_timeout": "0", "statement_timeout": "0"}
+    monkeypatch.setattr(connections, "WRITER_SETTINGS", patient)
+    monkeypatch.setattr(connections, "_CUT_SECONDS", 60)
+
+
+@pytest.fixture
 async def log(proxy: tuple[CuttingProxy, str]) -> AsyncIterator[RecordedLog]:
     async with open_log(proxy[1]) as log:
         yield log
@@ -172,6 +180,7 @@ async def test_an_unknown_outcome_past_its_deadline_is_announced_once_it_is_know
     assert told(log.announced)[1:] == [(event.event_id, 2)]
 
 
+@pytest.mark.usefixtures("patient_writers")
 async def test_an_unknown_outcome_is_waited_for_while_its_transaction_still_runs(
     database: Database, proxy: tuple[CuttingProxy, str], log: RecordedLog
 ) -> None:
