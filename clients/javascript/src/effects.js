@@ -27,7 +27,6 @@
  *   | {kind: 'event', event: HarkaraEvent, isWanted: boolean}
  *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
  *   | {kind: 'keep', position: Position}
- *   | {kind: 'catch_up', after: number}
  *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
  */
 

@@ -24,8 +24,6 @@ export class Fallback {
   #tell;
   /** @type {AbortController | null} */
   #running = null;
-  /** Aborted when nothing is to be read any more. */
-  #staying = new AbortController();
   /** @type {unknown} */
   #timer;
   #failures = 0;
@@ -63,25 +61,6 @@ export class Fallback {
     this.#running = null;
     this.#clock.clearTimeout(this.#timer);
     this.#tellActive(false);
-  }
-
-  /** Read no more, for now; a reading that is under way counts no more. */
-  stop() {
-    this.#staying.abort();
-    this.#staying = new AbortController();
-  }
-
-  /**
-   * Read once what came after a number, though there is a connection by now.
-   *
-   * @param {number} after
-   */
-  catchUp(after) {
-    const { signal } = this.#staying;
-    this.#read(signal, after).catch(() => {
-      if (signal.aborted) return;
-      this.#tell('gap', { before: { epoch: null, seq: after }, after: { ...this.#session.position } });
-    });
   }
 
   #start() {

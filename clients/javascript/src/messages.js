@@ -27,7 +27,7 @@ export function auth({ token, userId, userRole, deviceId, position, asked }) {
     ...(deviceId && { device_id: deviceId }),
     ...(position?.epoch
       ? { resume: { epoch: position.epoch, seq: position.seq, events: asked } }
-      : deviceId && { resume: { events: asked } }),
+      : deviceId && !position && { resume: { events: asked } }),
   };
 }
 

@@ -2,8 +2,7 @@
  * How far this client got in its user's stream, and what it has seen of it.
  *
  * A position, {epoch, seq}, goes with `resume` whenever there is one; so a reconnect has neither a hole nor a repeat, or
- * is told that there is a hole (`gap`). A position of the history alone has no epoch and resumes nothing: what came
- * since is read from the history too.
+ * is told that there is a hole (`gap`). A position of the history alone has no epoch, until a connection tells it.
  *
  * What does not belong here: which events are wanted (`subscription.js`), and where a position is kept
  * (`positions.js`).
@@ -21,8 +20,6 @@ export class Progress {
   position;
   #seen;
   #isWanted;
-  /** After which number the history is still to be read. @type {number | null} */
-  #unread = null;
 
   /**
    * @param {Position | null} position How far an earlier session got.
@@ -47,35 +44,28 @@ export class Progress {
   }
 
   /**
+   * Take a connection's epoch for a position of the history alone.
+   *
+   * @param {string} epoch
+   * @returns {boolean} Whether it lacked one; with it, a connection can go on from there.
+   */
+  takeEpoch(epoch) {
+    if (this.position?.epoch !== null) return false;
+    this.position = { epoch, seq: this.position.seq };
+    return true;
+  }
+
+  /**
    * Take where a new connection stands.
    *
    * @param {Position} position
    * @param {boolean} recovered Whether it goes on from where this client was.
-   * @param {boolean} resumed Whether that was asked for.
    * @returns {Effect[]}
    */
-  startAt(position, recovered, resumed) {
+  startAt(position, recovered) {
     const before = this.position;
     this.position = position;
-    this.#unread = null;
-    if (before?.epoch === null) {
-      // To be read once the subscription is in force and nothing can fall between the two. A resume subscribes by
-      // itself: no `subscription_updated` will come.
-      this.#unread = before.seq;
-      return resumed ? this.catchUp() : [];
-    }
     return before && !recovered ? [told('gap', { before, after: { ...position } })] : [];
-  }
-
-  /**
-   * The subscription is in force.
-   *
-   * @returns {Effect[]}
-   */
-  catchUp() {
-    const after = this.#unread;
-    this.#unread = null;
-    return after === null ? [] : [{ kind: 'catch_up', after }];
   }
 
   /**

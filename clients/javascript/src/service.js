@@ -175,7 +175,6 @@ export class WebSocketService {
     this.#endWatch?.();
     this.#endWatch = null;
     const failure = { code: 1000, reason: 'disconnected', attempts: 0, final: true };
-    this.#fallback?.stop();
     this.#run(this.#session.disconnect());
     const hadAnothers = this.#sharing?.leave();
     this.#settle(failure);
@@ -307,8 +306,6 @@ export class WebSocketService {
         return effect.isWanted ? this.#tellEvent(effect.event) : undefined;
       case 'tell':
         return this.#tell(effect.name, effect.detail);
-      case 'catch_up':
-        return this.#fallback?.catchUp(effect.after);
       case 'keep':
         return this.#sharing?.follows ? undefined : this.#positions.save(effect.position);
       case 'settle':

@@ -265,7 +265,7 @@ export class Session {
       case 'heartbeat_ack':
         return [...this.progress.advanced(fields.seq), ...this.#token.learnTime(fields.timestamp, now)];
       case 'subscription_updated':
-        return [told('subscription_updated', fields), ...this.progress.catchUp()];
+        return [told('subscription_updated', fields)];
       default:
         return this.#error(fields, now);
     }
@@ -372,10 +372,11 @@ export class Session {
    * @returns {Effect[]}
    */
   #authenticated(fields, now) {
+    if (this.progress.takeEpoch(String(fields.epoch ?? ''))) return this.#again(now);
     this.#move('authenticated');
     const recovered = this.#resumed && fields.recovered === true;
     const position = { epoch: String(fields.epoch ?? ''), seq: isSeq(fields.seq) ? fields.seq : 0 };
-    const missed = this.progress.startAt(position, recovered, this.#resumed);
+    const missed = this.progress.startAt(position, recovered);
     this.#retries.opened(now);
     this.#flushedAt = -Infinity;
     this.#token.accepted(fields.expires_at);
@@ -391,6 +392,18 @@ export class Session {
       { kind: 'settle', failure: null },
       ...missed,
     ];
+  }
+
+  /**
+   * Connect once more, to go on from where the history was read to: this connection began at the end, and what it
+   * brings would be told before what came in between.
+   *
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  #again(now) {
+    this.#move('again');
+    return [{ kind: 'clear_timers' }, { kind: 'close' }, ...this.#attempt(now)];
   }
 
   /**

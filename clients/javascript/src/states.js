@@ -2,7 +2,8 @@
  * The states of a session, and what leads from one to another.
  *
  *     idle ──connect──▶ fetching ──token──▶ connecting ──opened──▶ authenticating ──authenticated──▶ open
- *                         ▲                      │                      │                            │
+ *                         ▲ ▲                    │                     │ │                           │
+ *                         │ └────────────────────┼────────again────────┘ │                           │
  *                         └──────due────── waiting ◀───────────────────lost──────────────────────────┘
  *
  * `stopped` is where a session ends that the server will not have; only `connect` leads out of it. What a close code
@@ -10,7 +11,7 @@
  */
 
 /** @typedef {'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped'} State */
-/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
+/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'again' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
 
 /**
  * The moves of a session. What does not stand here cannot happen, and throws.
@@ -21,7 +22,7 @@ export const MOVES = Object.freeze({
   idle: { connect: 'fetching', disconnect: 'idle' },
   fetching: { token: 'connecting', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
   connecting: { opened: 'authenticating', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
-  authenticating: { authenticated: 'open', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
+  authenticating: { authenticated: 'open', again: 'fetching', lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
   open: { lost: 'waiting', refused: 'stopped', disconnect: 'idle' },
   waiting: { due: 'fetching', disconnect: 'idle' },
   stopped: { connect: 'fetching', disconnect: 'idle' },

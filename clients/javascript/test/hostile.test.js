@@ -285,20 +285,24 @@ test('a history that never answers is asked again', async () => {
   at.service.disconnect();
 });
 
-test('what a history answers after disconnect is not told', async () => {
-  const { at, asked } = reading();
-  asked[0]([event(1)]);
-  await new Promise((resolve) => setImmediate(resolve));
-  at.clock.advance(1_000);
-  at.welcome({ seq: 2 });
-  at.socket.say({ type: 'subscription_updated', subscribed_events: ['*'] });
-  assert.equal(asked.length, 2);
-  at.service.disconnect();
-  asked[1]([event(2), event(1)]);
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(at.seqs, []);
-  assert.ok(!at.names.includes('gap'));
-  assert.equal(at.clock.pending, 0);
+test('what a history answers after disconnect, or once there is a connection, is not told', async () => {
+  const connect = (at) => {
+    at.welcome({ seq: 2 });
+    at.welcome({ seq: 1, recovered: true });
+  };
+  for (const end of [(at) => at.service.disconnect(), connect]) {
+    const { at, asked } = reading();
+    asked[0]([event(1)]);
+    await new Promise((resolve) => setImmediate(resolve));
+    at.clock.advance(10_000);
+    assert.equal(asked.length, 2);
+    end(at);
+    asked[1]([event(2), event(1)]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(at.seqs, []);
+    at.service.disconnect();
+    assert.equal(at.clock.pending, 0);
+  }
 });
 
 // Tabs.

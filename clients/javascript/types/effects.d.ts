@@ -39,9 +39,6 @@ export type Effect = {
     kind: 'keep';
     position: Position;
 } | {
-    kind: 'catch_up';
-    after: number;
-} | {
     kind: 'settle';
     failure: ConnectionFailure | null;
 };
@@ -85,7 +82,6 @@ export type ConnectionFailure = {
  *   | {kind: 'event', event: HarkaraEvent, isWanted: boolean}
  *   | {kind: 'tell', name: string, detail: Record<string, unknown>}
  *   | {kind: 'keep', position: Position}
- *   | {kind: 'catch_up', after: number}
  *   | {kind: 'settle', failure: ConnectionFailure | null}} Effect
  */
 /**

@@ -34,12 +34,4 @@ export declare class Fallback {
     });
     /** Begin or end, as the session stands now. */
     follow(): void;
-    /** Read no more, for now; a reading that is under way counts no more. */
-    stop(): void;
-    /**
-     * Read once what came after a number, though there is a connection by now.
-     *
-     * @param {number} after
-     */
-    catchUp(after: number): void;
 }

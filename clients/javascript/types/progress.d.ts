@@ -2,8 +2,7 @@
  * How far this client got in its user's stream, and what it has seen of it.
  *
  * A position, {epoch, seq}, goes with `resume` whenever there is one; so a reconnect has neither a hole nor a repeat, or
- * is told that there is a hole (`gap`). A position of the history alone has no epoch and resumes nothing: what came
- * since is read from the history too.
+ * is told that there is a hole (`gap`). A position of the history alone has no epoch, until a connection tells it.
  *
  * What does not belong here: which events are wanted (`subscription.js`), and where a position is kept
  * (`positions.js`).
@@ -31,20 +30,20 @@ export declare class Progress {
      */
     standAt(position: Position | null): void;
     /**
+     * Take a connection's epoch for a position of the history alone.
+     *
+     * @param {string} epoch
+     * @returns {boolean} Whether it lacked one; with it, a connection can go on from there.
+     */
+    takeEpoch(epoch: string): boolean;
+    /**
      * Take where a new connection stands.
      *
      * @param {Position} position
      * @param {boolean} recovered Whether it goes on from where this client was.
-     * @param {boolean} resumed Whether that was asked for.
      * @returns {Effect[]}
      */
-    startAt(position: Position, recovered: boolean, resumed: boolean): Effect[];
-    /**
-     * The subscription is in force.
-     *
-     * @returns {Effect[]}
-     */
-    catchUp(): Effect[];
+    startAt(position: Position, recovered: boolean): Effect[];
     /**
      * Take an event.
      *

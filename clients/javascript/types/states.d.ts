@@ -2,16 +2,17 @@
  * The states of a session, and what leads from one to another.
  *
  *     idle ──connect──▶ fetching ──token──▶ connecting ──opened──▶ authenticating ──authenticated──▶ open
- *                         ▲                      │                      │                            │
+ *                         ▲ ▲                    │                     │ │                           │
+ *                         │ └────────────────────┼────────again────────┘ │                           │
  *                         └──────due────── waiting ◀───────────────────lost──────────────────────────┘
  *
  * `stopped` is where a session ends that the server will not have; only `connect` leads out of it. What a close code
  * means is the catalogue's (`close_codes.js`).
  */
 export type State = 'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped';
-export type Move = 'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect';
+export type Move = 'connect' | 'token' | 'opened' | 'authenticated' | 'again' | 'lost' | 'refused' | 'due' | 'disconnect';
 /** @typedef {'idle' | 'fetching' | 'connecting' | 'authenticating' | 'open' | 'waiting' | 'stopped'} State */
-/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
+/** @typedef {'connect' | 'token' | 'opened' | 'authenticated' | 'again' | 'lost' | 'refused' | 'due' | 'disconnect'} Move */
 /**
  * The moves of a session. What does not stand here cannot happen, and throws.
  *
