@@ -332,8 +332,11 @@ export class WebSocketService {
     listen('open', () => this.#session.opened(this.#clock.now()));
     listen('message', ({ data }) => this.#session.received(parsed(data), this.#clock.now()));
     listen('close', ({ code, reason }) => this.#session.closed(code, reason, this.#clock.now()));
-    // `close` follows, and says more. Without a listener some implementations throw.
-    listen('error', () => []);
+    // Of a connection that stood, `close` follows and says more; of one that could not be had there is no more to say,
+    // and Node 20 lets nothing follow. Without a listener some implementations throw.
+    listen('error', () =>
+      this.#session.state === 'connecting' ? this.#session.closed(1006, 'no connection', this.#clock.now()) : [],
+    );
   }
 
   /** @param {Record<string, unknown>} message */

@@ -257,6 +257,26 @@ test('a position of another life of the log is given up for what the server says
   assert.deepEqual(at.socket.sent[0].resume, { epoch: 'epoch_2', seq: 4, events: ['*'] });
 });
 
+test('a connection that cannot be had is given up with its error, whether or not a close follows', () => {
+  const at = makeService();
+  at.service.connect();
+  const first = at.socket;
+  first.dispatchEvent(new Event('error'));
+  assert.equal(at.names.at(-1), 'reconnecting');
+  first.end(1006);
+  assert.equal(at.names.filter((name) => name === 'reconnecting').length, 1);
+  at.clock.advance(1_000);
+  assert.notEqual(at.socket, first);
+});
+
+test('of a connection that stands the close says why it ended, and not the error before it', () => {
+  const at = connected();
+  at.socket.dispatchEvent(new Event('error'));
+  assert.ok(at.service.getStatus().isConnected);
+  at.socket.end(4403);
+  assert.equal(at.told.find(([name]) => name === 'disconnected')[1].code, 4403);
+});
+
 // The history.
 
 /** A client that reads the history, and the readings that it waits for. */
