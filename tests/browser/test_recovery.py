@@ -23,7 +23,7 @@ TYPE = "order_created"
 # Chromium says in the console that a WebSocket could not be had, or was cut.
 CUT = r"WebSocket connection to .* failed"
 SOME = 20
-SECONDS_OF_A_SHORT_TOKEN = 5
+SECONDS_OF_A_SHORT_TOKEN = 8
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -85,7 +85,7 @@ async def sees_more(page: Page) -> None:
 async def has_seen_all(page: Page, flow: Flow) -> None:
     """The flow is ended, and the page was told of each of its events, once and in order."""
     flow.stop()
-    assert len(flow.stored) > SOME
+    assert len(flow.stored) >= SOME
     await holds(page, "(last) => seen.at(-1)?.[0] === last", flow.stored[-1][0])
     assert await page.evaluate("seen") == flow.stored
 

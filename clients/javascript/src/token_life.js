@@ -15,7 +15,7 @@ export const RENEW_EARLY_MS = 60_000;
 export const MAX_REFUSALS = 3;
 
 /** Between two of these requests there is at least so long. */
-const RENEW_GAP_MS = 5_000;
+const RENEW_GAP_MS = 2_000;
 
 /** By how much a clock must be wrong to matter: what the server said was on its way for a while. */
 const WRONG_CLOCK_MS = 5_000;
