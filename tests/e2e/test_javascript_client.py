@@ -115,7 +115,7 @@ async def test_a_user_who_is_disabled_is_out_and_not_tried_again(mesh: Mesh) -> 
         assert (failure["code"], failure["reason"], failure["final"]) == (4403, "forbidden", True)
 
 
-async def test_where_no_websocket_can_be_had_events_come_from_the_history_in_order_and_none_twice(mesh: Mesh) -> None:
+async def test_where_no_websocket_can_be_had_events_come_from_the_history_each_once(mesh: Mesh) -> None:
     user_id = "javascript_poll"
     mesh.add_users({user_id: "customer"})
     edge = urlsplit(mesh.websocket_url)
