@@ -53,6 +53,7 @@ DRAWN = """() => {
     return found >= 10;
   });
 }"""
+PICTURES = "() => [...document.querySelectorAll('.chart canvas')].map((canvas) => canvas.toDataURL())"
 AWAY = r"Failed to load resource: (net::ERR_|the server responded with a status of 50)"
 STAFF_PAGES = ["Live", "Summary", "Critical"]
 EVERYBODYS_PAGES = ["My feed", "History", "APIs"]
@@ -157,7 +158,7 @@ async def test_live_counts_are_those_of_rest_while_events_flow(browsing: Browsin
         await agree(total_connections=before["total_connections"], total_users=before["total_users"])
 
 
-async def test_queued_events_are_those_of_rest_and_the_charts_are_drawn(
+async def test_queued_events_are_those_of_rest_and_the_charts_are_drawn_and_move(
     browsing: Browsing, mesh: Mesh
 ) -> None:
     mesh.add_users({"behind": "customer"})
@@ -179,6 +180,8 @@ async def test_queued_events_are_those_of_rest_and_the_charts_are_drawn(
                 if queued > 0 and await value.inner_text() == f"{queued:,}":
                     break
         await holds(page, DRAWN)
+        drawn = await page.evaluate(PICTURES)
+        await holds(page, f"(before) => ({PICTURES})().every((each, at) => each !== before[at])", drawn)
         await expect(page.get_by_text("cannot be drawn")).to_have_count(0)
     finally:
         slow.writer.transport.abort()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from harkara_cli import mesh_state
 from harkara_cli.data_dir import DataDir
@@ -63,6 +64,29 @@ async def test_a_feed_shows_what_happened_while_it_was_being_opened(browsing: Br
     page = await signed_in_here(context, mesh, "hasty")
     rows = feed_rows(page)
     await expect(rows).to_have_count(2)
+    assert await addresses(rows) == [f"#/events/{event_id}" for event_id in reversed(ids)]
+
+
+async def test_a_feed_whose_history_is_slow_shows_what_comes_and_puts_the_history_below_it(
+    browsing: Browsing, mesh: Mesh
+) -> None:
+    mesh.add_users({"waiting": "customer"})
+    ids = await emit(mesh, draft("waiting"), draft("waiting"))
+    context = await browsing.context()
+    is_read = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        await is_read.wait()
+        await route.continue_()
+
+    await context.route("**/events/user/waiting?limit=20", slow)
+    page = await signed_in_here(context, mesh, "waiting")
+    await expect(page.locator("main .state")).to_have_text("Live")
+    ids += await emit(mesh, draft("waiting"))
+    rows = feed_rows(page)
+    await expect(rows.first).to_have_attribute("href", f"#/events/{ids[-1]}")
+    is_read.set()
+    await expect(rows).to_have_count(3)
     assert await addresses(rows) == [f"#/events/{event_id}" for event_id in reversed(ids)]
 
 

@@ -22,7 +22,7 @@ import { ApiError, openSession, splitFragment } from './session.js';
 
 const PAGE = 100;
 const MOST_PAGES = 10;
-// An order has some forty events: from so far behind its beginning its history is read.
+// An order has some thirty events: from so far behind its beginning its history is read.
 const EVENTS_AFTER_BEGINNING = 300;
 const RETRY_MS = 3_000;
 
@@ -137,14 +137,17 @@ class JourneyPage {
     const until = wanted ? wanted.seq : 0;
     let before = wanted && !isNewest ? wanted.seq + EVENTS_AFTER_BEGINNING : null;
     let events = [...begun];
+    let newest = 0;
     for (let page = 0; page < (wanted ? MOST_PAGES : 3); page += 1) {
       const read = await this.#page({ before_seq: before });
       events = events.concat(read);
+      newest = Math.max(newest, read[0]?.seq ?? 0);
       before = read.at(-1)?.seq ?? null;
       if (read.length < PAGE || before === null || before <= until) break;
     }
     this.#journeys.take(events);
-    this.#readTo = Math.max(this.#readTo, ...events.map(({ seq }) => seq));
+    // Beginnings may lie beyond it, and between them what was not read.
+    this.#readTo = Math.max(this.#readTo, newest);
   }
 
   /** @param {Record<string, string | number | null>} parameters @returns {Promise<any[]>} */

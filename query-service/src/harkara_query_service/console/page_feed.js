@@ -5,7 +5,8 @@
  * after a loss; a hole that cannot be filled is said, not hidden.
  *
  * A new connection goes on where this browser last acknowledged, which may be a week ago. What the history has is not
- * told again: rows come in rising order of `seq`, and what is not beyond the newest row is left out.
+ * told again: rows come in rising order of `seq`, and what is not beyond the newest row is left out. So what comes is
+ * held back while the history is read, but not for long.
  */
 
 import { WebSocketService } from '/client/index.js';
@@ -19,6 +20,8 @@ import { ApiError } from './session.js';
 
 const MOST_ROWS = 500;
 const EARLIER = 20;
+// How long what comes waits at most for the history that belongs before it.
+const HOLD_MS = 2_000;
 const SUMMARY_MS = 5_000;
 /** Close codes: unauthenticated, expired, not allowed any more. */
 const TOKEN_IS_BAD = new Set([4401, 4402, 4403]);
@@ -37,9 +40,9 @@ export function feedPage(into, context) {
   let newest = 0;
   /** The life of the log that it is a number of. @type {string | null} */
   let epoch = null;
-  /** How many reads of the history are under way. */
-  let reads = 0;
-  /** Came during a read, oldest first. @type {any[]} */
+  /** How many reads of the history hold back what comes. */
+  let holds = 0;
+  /** Came meanwhile, oldest first. @type {any[]} */
   let early = [];
   /** Whether the history could not be read. */
   let isMissing = false;
@@ -100,7 +103,7 @@ export function feedPage(into, context) {
 
   /** @param {any} event */
   function take(event) {
-    if (reads > 0) {
+    if (holds > 0) {
       early.push(event);
       return;
     }
@@ -154,16 +157,28 @@ export function feedPage(into, context) {
   }
 
   async function readEarlier() {
-    reads += 1;
+    const before = newest;
+    holds += 1;
+    let isHolding = true;
+    const release = () => {
+      if (!isHolding) return;
+      isHolding = false;
+      holds -= 1;
+      const came = early;
+      early = [];
+      for (const event of came) take(event);
+    };
+    const timer = setTimeout(release, HOLD_MS);
     try {
       const { data } = await session.get(`/api/websocket/events/user/${person.userId}`, { limit: EARLIER }, { signal });
       fill(problem);
       isMissing = false;
-      const missing = data.filter((/** @type {any} */ event) => event.seq > newest);
+      const shown = new Set([...held, ...events].map(({ seq }) => seq));
+      const missing = data.filter((/** @type {any} */ { seq }) => seq > before && !shown.has(seq));
       if (missing.length > 0) {
-        newest = missing[0].seq;
-        if (paused) held = [...missing, ...held].slice(0, MOST_ROWS);
-        else events = [...missing, ...events].slice(0, MOST_ROWS);
+        newest = Math.max(newest, missing[0].seq);
+        if (paused) held = among(held, missing);
+        else events = among(events, missing);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -174,13 +189,13 @@ export function feedPage(into, context) {
       isMissing = true;
       fill(problem, failure(error, null, 'Earlier events are not shown; new ones are.'));
     } finally {
-      reads -= 1;
+      clearTimeout(timer);
+      if (!signal.aborted) {
+        sayHeld();
+        draw();
+        release();
+      }
     }
-    sayHeld();
-    draw();
-    const came = early;
-    early = [];
-    for (const event of came) take(event);
   }
 
   const service = new WebSocketService(null, session.token, person.userId, { deviceId: deviceId() });
@@ -237,4 +252,16 @@ export function feedPage(into, context) {
   fill(nothing, loading());
   readEarlier();
   connect();
+}
+
+/**
+ * Put rows among others, below those that are newer; the newest first, as all of them are.
+ *
+ * @param {any[]} rows
+ * @param {any[]} missing At least one.
+ */
+function among(rows, missing) {
+  const older = rows.findIndex(({ seq }) => seq < missing[0].seq);
+  const place = older < 0 ? rows.length : older;
+  return [...rows.slice(0, place), ...missing, ...rows.slice(place)].slice(0, MOST_ROWS);
 }
