@@ -179,15 +179,13 @@ def _links(city: City, people: People, data: DataDir, state: MeshState) -> Links
     journey = f"{state.rest_url}/journey.html"
     script = "./harkara" if Path.cwd() == ROOT else str(ROOT / "harkara")
     more = [] if data.path == DEFAULT_DATA_DIR else ["--data-dir", str(data.path)]
-    pages = serves_pages(state.rest_url)
+    pages = {
+        "journey": f"{journey}?order={order_id}#token={minter.for_user(customer, 'customer')}",
+        "wallet": f"{journey}#token={minter.for_user(rider, 'delivery_boy')}",
+        "console": f"{state.rest_url}/#token={minter.for_user(DEMO_ADMIN, 'admin', _ADMIN_SECONDS)}",
+    }
     return Links(
-        journey=f"{journey}?order={order_id}#token={minter.for_user(customer, 'customer')}"
-        if pages
-        else None,
-        wallet=f"{journey}#token={minter.for_user(rider, 'delivery_boy')}" if pages else None,
-        console=f"{state.rest_url}/#token={minter.for_user(DEMO_ADMIN, 'admin', _ADMIN_SECONDS)}"
-        if pages
-        else None,
+        **(pages if serves_pages(state.rest_url) else dict.fromkeys(pages)),
         tail=shlex.join([script, "tail", "--user", customer, *more]),
         order_id=order_id,
         user_id=customer,
