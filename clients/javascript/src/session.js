@@ -385,7 +385,7 @@ export class Session {
       ...this.#liveness.begin(fields.heartbeat_interval, now),
       // One that came meanwhile, by `setToken` or late, is not told to the server yet.
       ...(this.#token.isUsed ? [] : [renewal(this.#token.use())]),
-      this.#token.renewLater(now),
+      ...this.#token.begin(this.position?.seq, now),
       { kind: 'keep', position: { ...position } },
       ...this.#flush(now),
       told('connected', { ...fields, recovered }),

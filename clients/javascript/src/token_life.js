@@ -5,6 +5,7 @@
  */
 
 import { told } from './effects.js';
+import { heartbeat } from './messages.js';
 
 /** @typedef {import('./effects.js').Effect} Effect */
 
@@ -15,7 +16,16 @@ export const RENEW_EARLY_MS = 60_000;
 export const MAX_REFUSALS = 3;
 
 /** Between two of these requests there is at least so long. */
-const RENEW_GAP_MS = 2_000;
+export const RENEW_GAP_MS = 2_000;
+
+/**
+ * A renewal that is due sooner would come before the answer to the first heartbeat, which says what the server's time
+ * is.
+ */
+const BEFORE_HEARD_MS = 45_000;
+
+/** How long to wait for the server's time where it was asked for. */
+export const TIME_MS = 5_000;
 
 /** By how much a clock must be wrong to matter: what the server said was on its way for a while. */
 const WRONG_CLOCK_MS = 5_000;
@@ -34,6 +44,10 @@ export class TokenLife {
   #used = null;
   /** By how much the server's clock is ahead of this one, in milliseconds. */
   #aheadMs = 0;
+  /** Whether the server's time was asked for, and is waited for. */
+  #isTimeAwaited = false;
+  /** When another was last asked for in a connection. */
+  #renewedAt = -Infinity;
   #wasRefused = false;
   #refusals = 0;
   /** When it ends; null where nobody said. @type {number | null} */
@@ -108,9 +122,12 @@ export class TokenLife {
    */
   learnTime(time, now) {
     const aheadMs = Date.parse(String(time)) - now;
-    if (!(Math.abs(aheadMs - this.#aheadMs) > WRONG_CLOCK_MS)) return [];
-    this.#aheadMs = aheadMs;
-    return [this.renewLater(now)];
+    if (Number.isNaN(aheadMs)) return [];
+    const wasAwaited = this.#isTimeAwaited;
+    this.#isTimeAwaited = false;
+    const isWrong = Math.abs(aheadMs - this.#aheadMs) > WRONG_CLOCK_MS;
+    if (isWrong) this.#aheadMs = aheadMs;
+    return isWrong || wasAwaited ? [this.renewLater(now)] : [];
   }
 
   /**
@@ -151,14 +168,28 @@ export class TokenLife {
   }
 
   /**
+   * Take that there is a connection: wait until it is time to ask for another. One that was just accepted and seems to
+   * end soon may be short, or the clock wrong: then the server is asked for its time first.
+   *
+   * @param {number | undefined} ack How far this client got.
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  begin(ack, now) {
+    this.#isTimeAwaited = this.#untilDue(now) < BEFORE_HEARD_MS;
+    return [...(this.#isTimeAwaited ? [heartbeat(ack, now)] : []), this.renewLater(now)];
+  }
+
+  /**
    * Wait until it is time to ask for another: a minute before its end, or half of what is left if that is later.
    *
    * @param {number} now
    * @returns {Effect}
    */
   renewLater(now) {
-    const left = this.#left(now);
-    const ms = Math.max(left - RENEW_EARLY_MS, left / 2, RENEW_GAP_MS);
+    // Somebody may have set the clock back.
+    const gap = Math.min(this.#renewedAt + RENEW_GAP_MS - now, RENEW_GAP_MS);
+    const ms = Math.max(this.#untilDue(now), gap, this.#isTimeAwaited ? TIME_MS : 0);
     return { kind: 'set_timer', name: 'renew', ms: Math.min(ms, MAX_TIMER_MS) };
   }
 
@@ -169,10 +200,21 @@ export class TokenLife {
    * @returns {Effect[]}
    */
   renew(now) {
+    this.#isTimeAwaited = false;
     // A timer cannot wait for long enough.
     if (this.#left(now) > 2 * RENEW_EARLY_MS) return [this.renewLater(now)];
+    this.#renewedAt = now;
     if (this.isRenewable) return this.fetch();
     return [told('token_expiring', { expires_at: new Date(this.#endsAt ?? now).toISOString() })];
+  }
+
+  /**
+   * @param {number} now
+   * @returns {number} In how many milliseconds it is time to ask for another.
+   */
+  #untilDue(now) {
+    const left = this.#left(now);
+    return Math.max(left - RENEW_EARLY_MS, left / 2);
   }
 
   /**

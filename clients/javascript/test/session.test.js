@@ -5,6 +5,7 @@ import { LATE_MS, PROBE_MS, SILENCE_MS } from '../src/liveness.js';
 import { WAKE_GAP_MS } from '../src/retries.js';
 import { FLUSH_MS, HANDSHAKE_MS } from '../src/session.js';
 import { IllegalMoveError, MOVES } from '../src/states.js';
+import { RENEW_GAP_MS, TIME_MS } from '../src/token_life.js';
 import { authenticated, event } from './support/fakes.js';
 import { names, only, sessionAt, timer } from './support/sessions.js';
 
@@ -286,31 +287,96 @@ test('a token that lasts longer than a timer can wait for is not renewed when th
 
 const HOUR = 3_600_000;
 
+/** What the server says to a heartbeat at this time of its. */
+const ackAt = (time) => ({ type: 'heartbeat_ack', timestamp: new Date(time).toISOString(), seq: 41 });
+
+/** When, in its token's hour, a session asks for another or tells that it ends. It beats as rarely as it may. */
+function renewals(wrong, options) {
+  const session = sessionAt('authenticating', options);
+  const ends = new Date(101 * HOUR).toISOString();
+  const rarely = SILENCE_MS / 2_000;
+  let effects = session.received(
+    authenticated({ expires_at: ends, heartbeat_interval: rarely }),
+    100 * HOUR + wrong,
+  );
+  let due = Infinity;
+  let beat = Infinity;
+  const found = [];
+  for (let passed = 0; passed < HOUR; passed += 100) {
+    const now = 100 * HOUR + wrong + passed;
+    if (passed >= due) {
+      due = Infinity;
+      effects.push(...session.timerFired('renew', now));
+    }
+    if (passed >= beat) {
+      beat = Infinity;
+      effects.push(...session.timerFired('heartbeat', now));
+    }
+    const isAsked = only(effects, 'send').some(({ message }) => message.type === 'heartbeat');
+    due = (timer(effects, 'renew') ?? due - passed) + passed;
+    beat = (timer(effects, 'heartbeat') ?? beat - passed) + passed;
+    const isFetched = only(effects, 'fetch_token').length > 0;
+    if (isFetched || names(effects).includes('token_expiring')) found.push(passed);
+    effects = isFetched ? session.tokenReady(`token_${passed}`, now) : [];
+    if (isAsked) {
+      effects.push(...session.received(ackAt(now - wrong + 50), now + 50));
+      due = (timer(effects, 'renew') ?? due - passed) + passed;
+    }
+  }
+  return found;
+}
+
 for (const [what, wrong] of [
   ['ahead', 5 * HOUR],
+  ['ahead by as much as a token lasts, but for a minute,', HOUR - 61_000],
   ['behind', -5 * HOUR],
 ]) {
-  test(`a clock that is ${what} by hours costs one request at most: then the server's time is known`, () => {
+  for (const [how, options] of [
+    ['asked for', { renewable: true }],
+    ['said to end', {}],
+  ]) {
+    test(`by a clock that is ${what} no token is ${how} before a minute before its end`, () => {
+      const [first] = renewals(wrong, options);
+      assert.ok(Math.abs(first - (HOUR - 60_000)) <= 200, String(first));
+    });
+  }
+
+  test(`by a clock that is ${what} a token still counts after a loss`, () => {
     const session = sessionAt('authenticating', { renewable: true });
     const now = 100 * HOUR + wrong;
-    const ends = new Date(101 * HOUR).toISOString();
-    const first = timer(session.received(authenticated({ expires_at: ends }), now), 'renew');
-    assert.ok(first >= 2_000);
-    const time = new Date(100 * HOUR + 30_000).toISOString();
-    const later = session.received({ type: 'heartbeat_ack', timestamp: time, seq: 41 }, now + 30_000);
-    assert.equal(timer(later, 'renew'), HOUR - 90_000);
-    const again = session.received({ type: 'heartbeat_ack', timestamp: time, seq: 41 }, now + 31_000);
-    assert.deepEqual(again, []);
-    session.received(authenticated({ expires_at: ends }), now + 31_000);
-    session.closed(1006, '', now + 32_000);
-    assert.deepEqual(only(session.timerFired('retry', now + 32_000), 'fetch_token'), []);
+    session.received(authenticated({ expires_at: new Date(101 * HOUR).toISOString() }), now);
+    const later = session.received(ackAt(100 * HOUR), now);
+    assert.equal(timer(later, 'renew'), HOUR - 60_000);
+    assert.deepEqual(session.received(ackAt(100 * HOUR + 1_000), now + 1_000), []);
+    session.closed(1006, '', now + 2_000);
+    assert.deepEqual(only(session.timerFired('retry', now + 2_000), 'fetch_token'), []);
   });
 }
 
-test('a token that ends at once is not renewed in a tight loop', () => {
+test('where the server does not say its time, a token that seems to end is asked for after a short while', () => {
   const session = sessionAt('authenticating', { renewable: true });
-  const ends = new Date(1_000).toISOString();
-  assert.equal(timer(session.received(authenticated({ expires_at: ends }), 0), 'renew'), 2_000);
+  const effects = session.received(authenticated({ expires_at: new Date(1_000).toISOString() }), 10_000);
+  assert.equal(timer(effects, 'renew'), TIME_MS);
+  assert.deepEqual(session.received({ type: 'heartbeat_ack', timestamp: 'soon', seq: 41 }, 10_001), []);
+  assert.equal(only(session.timerFired('renew', 10_000 + TIME_MS), 'fetch_token').length, 1);
+});
+
+test('a token that was given while the server is asked for its time is not said to end', () => {
+  const session = sessionAt('authenticating');
+  session.received(authenticated({ expires_at: new Date(1_000).toISOString() }), 10_000);
+  assert.equal(timer(session.tokenReady('token_2', 10_001), 'renew'), TIME_MS);
+});
+
+test('a token that ends at once is renewed after half its life, and not in a tight loop', () => {
+  const session = sessionAt('authenticating', { renewable: true });
+  const ends = (time) => authenticated({ expires_at: new Date(time).toISOString() });
+  session.received(ends(1_000), 0);
+  assert.equal(timer(session.received(ackAt(0), 0), 'renew'), 500);
+  session.timerFired('renew', 500);
+  assert.equal(timer(session.tokenReady('token_2', 600), 'renew'), RENEW_GAP_MS - 100);
+  assert.equal(timer(session.received(ends(1_600), 700), 'renew'), RENEW_GAP_MS - 200);
+  // Nor does it take longer where somebody sets the clock back.
+  assert.equal(timer(session.received(ackAt(800), 800 - HOUR), 'renew'), RENEW_GAP_MS);
 });
 
 test('a token that was given while another was under way is offered once that one is accepted', () => {

@@ -9,6 +9,10 @@ export type Effect = import('./effects.js').Effect;
 export declare const RENEW_EARLY_MS = 60000;
 /** How often in a row a new token may be refused. */
 export declare const MAX_REFUSALS = 3;
+/** Between two of these requests there is at least so long. */
+export declare const RENEW_GAP_MS = 2000;
+/** How long to wait for the server's time where it was asked for. */
+export declare const TIME_MS = 5000;
 export declare class TokenLife {
     #private;
     /** @type {string | null} */
@@ -74,6 +78,15 @@ export declare class TokenLife {
     forget(): void;
     /** Begin anew to count. */
     restart(): void;
+    /**
+     * Take that there is a connection: wait until it is time to ask for another. One that was just accepted and seems to
+     * end soon may be short, or the clock wrong: then the server is asked for its time first.
+     *
+     * @param {number | undefined} ack How far this client got.
+     * @param {number} now
+     * @returns {Effect[]}
+     */
+    begin(ack: number | undefined, now: number): Effect[];
     /**
      * Wait until it is time to ask for another: a minute before its end, or half of what is left if that is later.
      *
