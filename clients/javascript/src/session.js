@@ -234,7 +234,6 @@ export class Session {
    */
   opened(_now) {
     this.#move('opened');
-    this.#lastError = '';
     const { asked } = this.subscription;
     const message = auth({ ...this.#options, token: this.#token.use(), position: this.position, asked });
     this.#resumed = message.resume !== undefined;
@@ -354,6 +353,7 @@ export class Session {
   /** @returns {Effect[]} */
   #open() {
     this.#move('token');
+    this.#lastError = '';
     return [{ kind: 'open' }, { kind: 'set_timer', name: 'handshake', ms: HANDSHAKE_MS }];
   }
 

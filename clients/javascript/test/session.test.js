@@ -419,6 +419,20 @@ test('an error is why a connection ended only where nothing came after it', () =
   assert.equal(detail.reason, 'cut');
 });
 
+test('an error is not why a later attempt failed', () => {
+  const session = sessionAt('open');
+  session.received({ type: 'error', code: 'server_restarting' }, 1);
+  assert.equal(only(session.closed(1012, '', 2), 'tell')[0].detail.reason, 'server_restarting');
+  for (let failure = 1; failure <= 3; failure += 1) {
+    session.timerFired('retry', 60_000);
+    session.closed(1006, 'no connection', 60_001);
+  }
+  session.timerFired('retry', 60_000);
+  const failed = only(session.closed(1006, 'no connection', 60_001), 'tell').at(-1);
+  assert.equal(failed.name, 'connection_failed');
+  assert.deepEqual(failed.detail, { code: 1006, reason: 'no connection', attempts: 5, final: false });
+});
+
 test('a number that can be no position moves none', () => {
   for (const seq of [Infinity, NaN, -1, 41.5, 2 ** 60, '57', null, {}]) {
     const session = sessionAt('open');
