@@ -19,6 +19,10 @@ export class Sharing {
   #tell;
   /** What the tab that has the connection last said of it. */
   #leader = { isConnected: false, attempts: 0 };
+  /** Of a tab that follows: whether it was told `connected`, and not `disconnected` since. */
+  #isToldConnected = false;
+  /** Of a tab that leads: what it last told by `connected`. @type {Record<string, unknown>} */
+  #connected = {};
 
   /**
    * @param {object} how
@@ -67,10 +71,8 @@ export class Sharing {
    * @returns {boolean} Whether this tab had another's connection.
    */
   leave() {
-    const hadAnothers = this.follows && this.#leader.isConnected;
     this.#tabs.leave();
-    this.#leader = { isConnected: false, attempts: 0 };
-    return hadAnothers;
+    return this.#forgetLeader();
   }
 
   /** Tell the other tabs what is wanted here. */
@@ -94,7 +96,10 @@ export class Sharing {
    * @param {Record<string, unknown>} detail
    */
   told(name, detail) {
+    if (name === 'connected') this.#connected = detail;
     this.#tellStatus();
+    // It is told with the status, also to a tab that comes later.
+    if (name === 'connected') return;
     // That it tries no more is this tab's own affair: the next one will try.
     if (!this.#tabs.isLeader || detail.final) return;
     const shared = name === 'disconnected' ? { ...detail, willReconnect: true } : detail;
@@ -108,8 +113,20 @@ export class Sharing {
 
   /** This tab is to have the connection. */
   #lead() {
+    const detail = { code: 1006, reason: 'the tab with the connection is gone', willReconnect: true };
     this.#shareTypes();
+    // One that crashed could not say so.
+    this.told('disconnected', detail);
+    if (this.#forgetLeader()) this.#tell('disconnected', detail);
     this.#run(this.#session.connect(this.#now()));
+  }
+
+  /** @returns {boolean} Whether there was another's connection. */
+  #forgetLeader() {
+    const hadAnothers = this.#isToldConnected;
+    this.#isToldConnected = false;
+    this.#leader = { isConnected: false, attempts: 0 };
+    return hadAnothers;
   }
 
   #shareTypes() {
@@ -120,7 +137,7 @@ export class Sharing {
   #tellStatus() {
     if (!this.#tabs.isLeader) return;
     const { isOpen: isConnected, attempts, position } = this.#session;
-    this.#tabs.post({ kind: 'status', isConnected, attempts, position });
+    this.#tabs.post({ kind: 'status', isConnected, attempts, position, connected: this.#connected });
   }
 
   /** @param {import('./tabs.js').TabMessage} message */
@@ -141,8 +158,16 @@ export class Sharing {
       case 'status':
         this.#leader = { isConnected: message.isConnected, attempts: message.attempts };
         this.#session.progress.standAt(message.position);
-        return message.isConnected ? this.#settle(null) : undefined;
+        if (!message.isConnected) return;
+        this.#settle(null);
+        if (this.#isToldConnected) return;
+        this.#isToldConnected = true;
+        return this.#tell('connected', message.connected);
       case 'told':
+        if (message.name === 'disconnected') {
+          if (!this.#isToldConnected) return;
+          this.#isToldConnected = false;
+        }
         if (message.name === 'connection_failed') {
           this.#settle(/** @type {ConnectionFailure} */ (message.detail));
         }

@@ -21,7 +21,8 @@
  *   | {kind: 'bye'}
  *   | {kind: 'event', event: import('../types/events.js').HarkaraEvent}
  *   | {kind: 'told', name: string, detail: unknown}
- *   | {kind: 'status', isConnected: boolean, attempts: number, position: Position | null}} TabMessage
+ *   | {kind: 'status', isConnected: boolean, attempts: number, position: Position | null,
+ *      connected: Record<string, unknown>}} TabMessage
  */
 
 /**

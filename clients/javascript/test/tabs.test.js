@@ -177,6 +177,89 @@ test('what only a leader that crashed wanted is not subscribed by the next one',
   assert.deepEqual(two.socket.sent[0].resume.events, ['order_ready']);
 });
 
+test('when the tab with the connection crashes, the others are told once that it is gone and once that it is back', async () => {
+  const [one, two, three] = tabs(3);
+  for (const tab of [one, two, three]) tab.service.connect();
+  one.welcome();
+  const said = [];
+  for (const [name, tab] of Object.entries({ two, three })) {
+    for (const what of ['connected', 'disconnected']) {
+      tab.service.on(what, () => said.push([name, what, tab.service.getStatus().isConnected]));
+    }
+  }
+  one.crash();
+  await settled();
+  assert.deepEqual(two.told.at(-1), [
+    'disconnected',
+    { code: 1006, reason: 'the tab with the connection is gone', willReconnect: true },
+  ]);
+  two.welcome({ recovered: true });
+  assert.deepEqual(
+    said.filter(([name]) => name === 'two'),
+    [
+      ['two', 'disconnected', false],
+      ['two', 'connected', true],
+    ],
+  );
+  assert.deepEqual(
+    said.filter(([name]) => name === 'three'),
+    [
+      ['three', 'disconnected', false],
+      ['three', 'connected', true],
+    ],
+  );
+});
+
+test('when the tab with the connection leaves, the others are told no more often', async () => {
+  const [one, two, three] = tabs(3);
+  for (const tab of [one, two, three]) tab.service.connect();
+  one.welcome();
+  one.service.disconnect();
+  await settled();
+  two.welcome({ recovered: true });
+  for (const tab of [two, three]) assert.deepEqual(tab.names, ['connected', 'disconnected', 'connected']);
+});
+
+test('a tab that comes later is told that there is a connection, and the others not again', async () => {
+  const [one, two, three] = tabs(3);
+  one.service.connect();
+  two.service.connect();
+  one.welcome({ connection_id: 'conn_7' });
+  await three.service.connect();
+  const [name, detail] = three.told[0];
+  assert.deepEqual([name, detail.connection_id], ['connected', 'conn_7']);
+  for (const tab of [one, two, three]) assert.deepEqual(tab.names, ['connected']);
+});
+
+test('a tab that came when there was no connection is not told that it is gone', async () => {
+  const [one, two, three] = tabs(3);
+  one.service.connect();
+  two.service.connect();
+  one.welcome();
+  one.socket.end(1006);
+  three.service.connect();
+  one.crash();
+  await settled();
+  assert.deepEqual(two.names, ['connected', 'disconnected', 'reconnecting']);
+  assert.deepEqual(three.names, []);
+});
+
+test('each tab is told that the token ends, and goes on with its own', async () => {
+  const [one, two] = tabs(2);
+  for (const [number, tab] of [one, two].entries()) {
+    tab.service.on('token_expiring', () => tab.service.setToken(`token_of_${number + 1}`));
+    tab.service.connect();
+  }
+  one.welcome({ expires_at: '2026-01-27T10:31:40Z' });
+  one.clock.advance(50_000);
+  assert.ok(two.names.includes('token_expiring'));
+  assert.deepEqual(one.socket.sent.at(-1), { type: 'auth', token: 'token_of_1' });
+  one.crash();
+  await settled();
+  two.socket.open();
+  assert.equal(two.socket.sent[0].token, 'token_of_2');
+});
+
 test('a tab that left and came back is looked after again', async () => {
   const [one, two] = tabs(2);
   two.service.subscribe('order_ready');

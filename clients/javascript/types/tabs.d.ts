@@ -30,6 +30,7 @@ export type TabMessage = {
     isConnected: boolean;
     attempts: number;
     position: Position | null;
+    connected: Record<string, unknown>;
 };
 export type TabPlatform = {
     locks: Pick<LockManager, 'request'>;
@@ -45,7 +46,8 @@ export type TabPlatform = {
  *   | {kind: 'bye'}
  *   | {kind: 'event', event: import('../types/events.js').HarkaraEvent}
  *   | {kind: 'told', name: string, detail: unknown}
- *   | {kind: 'status', isConnected: boolean, attempts: number, position: Position | null}} TabMessage
+ *   | {kind: 'status', isConnected: boolean, attempts: number, position: Position | null,
+ *      connected: Record<string, unknown>}} TabMessage
  */
 /**
  * What a browser has for this.
