@@ -92,7 +92,7 @@ export class TabGroup {
 
   /** Become one of the group; lead it as soon as nobody else does. */
   join() {
-    if (this.#channel) return;
+    if (this.#channel || this.#isLeader) return;
     const channel = new this.#platform.BroadcastChannel(this.#name);
     this.#channel = channel;
     channel.addEventListener('message', ({ data }) => {
@@ -102,6 +102,10 @@ export class TabGroup {
     this.#platform.window?.addEventListener('pageshow', this.#shown);
     this.#staying = new AbortController();
     const { signal } = this.#staying;
+    const failed = (/** @type {unknown} */ error) => {
+      if (this.#isLeader) throw error;
+      this.#leadAlone();
+    };
     this.#hold(this.#lockOf(this.#id), signal, () => {
       this.#isPresent = true;
       this.#greet();
@@ -109,24 +113,30 @@ export class TabGroup {
         this.#isLeader = true;
         for (const id of this.#others.keys()) this.#watch(id);
         this.#lead();
-      });
-    }).catch((error) => {
-      if (this.#isPresent) throw error;
-      // There are locks, but not for this page (a sandboxed frame): it is a group of its own.
-      this.#isLeader = true;
-      this.#lead();
-    });
+      }).catch(failed);
+    }).catch(failed);
+  }
+
+  /** There are locks, but not for this page (a sandboxed frame): it is a group of its own. */
+  #leadAlone() {
+    this.#quit();
+    this.#isLeader = true;
+    this.#lead();
   }
 
   /** Be one of the group no more. */
   leave() {
+    this.#quit();
+    this.#isLeader = false;
+  }
+
+  #quit() {
     this.#hidden();
     this.#platform.window?.removeEventListener('pagehide', this.#hidden);
     this.#platform.window?.removeEventListener('pageshow', this.#shown);
     this.#channel?.close();
     this.#channel = null;
     this.#isPresent = false;
-    this.#isLeader = false;
     for (const id of [...this.#others.keys()]) this.#forget(id);
     this.#staying.abort();
   }
@@ -191,7 +201,8 @@ export class TabGroup {
     this.#hold(this.#lockOf(id), watch.signal, () => {
       this.#forget(id);
       this.#hear({ kind: 'bye' });
-    });
+      // Not given: it is asked for again when that tab says something.
+    }).catch(() => this.#watches.delete(id));
   }
 
   /** @param {string} id */

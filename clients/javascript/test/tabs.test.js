@@ -291,15 +291,92 @@ test('tabs that are gone hold no lock and wait for none', async () => {
   assert.equal(within.lockCount(), 0);
 });
 
-test('a page that may have no locks has its own connection', async () => {
-  const { platform } = browser().tab();
-  const locks = { request: async () => Promise.reject(new DOMException('denied', 'SecurityError')) };
-  const at = makeService({ shareTabs: true, tabPlatform: { ...platform, locks } });
-  const connected = at.service.connect();
-  await settled();
-  at.welcome();
-  await connected;
-  at.service.disconnect();
+/** A tab of a browser that grants it no lock for which this is so. */
+function denied(within, isDenied) {
+  const { platform, window, crash } = within.tab();
+  const request = (name, ...rest) =>
+    isDenied(name)
+      ? Promise.reject(new DOMException('denied', 'SecurityError'))
+      : platform.locks.request(name, ...rest);
+  const at = makeService({ shareTabs: true, tabPlatform: { ...platform, locks: { request } } });
+  return Object.assign(at, { window, crash });
+}
+
+/** What a connection is subscribed to, by all that it said. */
+function subscribed({ sent }) {
+  const types = new Set(sent[0].resume?.events);
+  for (const { type, events } of sent.slice(1)) {
+    for (const one of events) types[type === 'subscribe' ? 'add' : 'delete'](one);
+  }
+  return [...types].toSorted();
+}
+
+for (const [what, isDenied] of [
+  ['no locks', () => true],
+  ['not the lock of the connection', (name) => !name.includes(':tab:')],
+]) {
+  test(`a page that may have ${what} has its own connection, and nothing to do with the other tabs`, async () => {
+    const within = browser();
+    const [other, late] = tabs(2, {}, within);
+    other.service.subscribe('order_ready');
+    other.service.connect();
+    other.welcome();
+    const at = denied(within, isDenied);
+    at.service.subscribe('order_created');
+    const connected = at.service.connect();
+    // Another speaks before it is known that there are no locks, and one afterwards.
+    other.service.subscribe('payment_failed');
+    await settled();
+    at.welcome();
+    await connected;
+    late.service.subscribe('delivery_completed');
+    late.service.connect();
+    at.clock.advance(FLUSH_MS);
+    assert.deepEqual(subscribed(at.socket), ['order_created']);
+    other.clock.advance(FLUSH_MS);
+    assert.deepEqual(subscribed(other.socket), ['delivery_completed', 'order_ready', 'payment_failed']);
+    at.socket.say(event(42));
+    other.socket.say(event(43, { event_type: 'order_ready' }));
+    assert.deepEqual([at.seqs, other.seqs], [[42], [43]]);
+    at.socket.end(1006);
+    at.service.connect();
+    await settled();
+    assert.equal(at.sockets.length, 1);
+    at.service.disconnect();
+    at.service.connect();
+    await settled();
+    assert.equal(at.sockets.length, 2);
+    at.service.disconnect();
+  });
+}
+
+test('a tab whose lock the leader may not wait for is subscribed all the same, and waited for later', async () => {
+  const within = browser();
+  let isDenied = true;
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on('unhandledRejection', note);
+  try {
+    const one = denied(within, (name) => isDenied && name.includes(':tab:') && one.sockets.length > 0);
+    const [two] = tabs(1, {}, within);
+    one.service.connect();
+    one.welcome();
+    two.service.subscribe('order_ready');
+    two.service.connect();
+    await settled();
+    assert.deepEqual(one.socket.sent.at(-1), { type: 'subscribe', events: ['order_ready'] });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(unhandled, []);
+    isDenied = false;
+    two.service.subscribe('order_created');
+    one.clock.advance(FLUSH_MS);
+    two.crash();
+    await settled();
+    one.clock.advance(FLUSH_MS);
+    assert.deepEqual(subscribed(one.socket), []);
+  } finally {
+    process.off('unhandledRejection', note);
+  }
 });
 
 test('a type that a tab asked for and the catalogue does not have harms no other tab', () => {
