@@ -172,8 +172,7 @@ export class WebSocketService {
   /** Be connected no more. Subscriptions, and how far this client got, stay for the next `connect`. */
   disconnect() {
     this.#asking.abort();
-    this.#endWatch?.();
-    this.#endWatch = null;
+    this.#watchNoMore();
     const failure = { code: 1000, reason: 'disconnected', attempts: 0, final: true };
     this.#run(this.#session.disconnect());
     const hadAnothers = this.#sharing?.leave();
@@ -309,8 +308,14 @@ export class WebSocketService {
       case 'keep':
         return this.#sharing?.follows ? undefined : this.#positions.save(effect.position);
       case 'settle':
+        if (effect.failure?.final) this.#watchNoMore();
         return this.#settle(effect.failure);
     }
+  }
+
+  #watchNoMore() {
+    this.#endWatch?.();
+    this.#endWatch = null;
   }
 
   #open() {

@@ -82,6 +82,37 @@ test('a client in a page looks after its connection when the network is another 
   assert.equal(at.sockets.length, 2);
 });
 
+test('a client that tries no more leaves nothing on the page, and watches again when it is to connect', (context) => {
+  const listening = new Map();
+  const counted = (name, more) => ({
+    ...more,
+    addEventListener: (type) => listening.set(`${name} ${type}`, (listening.get(`${name} ${type}`) ?? 0) + 1),
+    removeEventListener: (type) => listening.set(`${name} ${type}`, listening.get(`${name} ${type}`) - 1),
+  });
+  const page = { window: counted('window'), document: counted('document', { visibilityState: 'visible' }) };
+  for (const [name, value] of Object.entries(page)) {
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+    context.after(() => delete globalThis[name]);
+  }
+  const each = (count) =>
+    assert.deepEqual(
+      [...listening],
+      ['window online', 'window pageshow', 'document visibilitychange'].map((name) => [name, count]),
+    );
+  const at = makeService();
+  at.service.connect();
+  at.welcome();
+  at.socket.end(1006);
+  each(1);
+  at.clock.advance(1_000);
+  at.socket.end(4403);
+  each(0);
+  at.service.connect();
+  each(1);
+  at.service.disconnect();
+  each(0);
+});
+
 test('a token provider that takes too long has failed', async () => {
   const clock = new ManualClock();
   const asked = fetchToken(() => new Promise(() => {}), 'first', clock, new AbortController().signal);
