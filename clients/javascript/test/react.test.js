@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { event } from './support/fakes.js';
+import { needsReact, react, renderer } from './support/react.js';
 import { makeService } from './support/service.js';
 
-// Only the checks of this folder install React; elsewhere the other tests run without it.
-const react = await import('react').catch(() => null);
-const renderer = await import('react-test-renderer').catch(() => null);
-const options = { skip: react && renderer ? false : 'react is not installed' };
+const options = needsReact();
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
 /** Render components that each use the hook with these arguments; `seen` has what the last rendering returned. */
@@ -34,6 +32,12 @@ async function mount(at, components) {
     does: (something) => react.act(async () => something()),
   };
 }
+
+test('a test without React is skipped, and in CI it fails', () => {
+  assert.equal(needsReact(false, '').skip, 'react is not installed');
+  assert.throws(() => needsReact(false, 'true'), /not installed/);
+  assert.equal(needsReact(true, 'true').skip, false);
+});
 
 test('a component connects, receives its events, and shows the status', options, async () => {
   const at = makeService();

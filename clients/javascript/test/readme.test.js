@@ -5,14 +5,13 @@ import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 
 import { authenticated, event, fakeSockets, MemoryStorage, settled } from './support/fakes.js';
+import { needsReact, react, renderer } from './support/react.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const SOURCES = {
   "'@harkara/client'": new URL('../src/index.js', import.meta.url).href,
   "'@harkara/client/react'": new URL('../src/react.js', import.meta.url).href,
 };
-
-const react = await import('react').catch(() => null);
 
 /** An example's text, by the mark before it. */
 function example(name) {
@@ -109,10 +108,9 @@ test('the example of coming back keeps its place, and tells when it is out', asy
   assert.deepEqual(logged, [['signed out: forbidden']]);
 });
 
-test('the example of React renders', { skip: react ? false : 'react is not installed' }, async () => {
+test('the example of React renders', needsReact(), async () => {
   const { done, opened } = run('react');
   const { OrderBanner } = await done;
-  const renderer = await import('react-test-renderer');
   globalThis.IS_REACT_ACT_ENVIRONMENT = true;
   let root;
   await react.act(async () => {

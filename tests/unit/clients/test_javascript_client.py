@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +95,9 @@ def test_the_clients_own_tests_pass() -> None:
         without_node()
     tests = sorted((JAVASCRIPT_CLIENT / "test").glob("*.test.js"))
     assert tests
+    # Without React, which only the checks of that folder install: those run all, and skip none in CI.
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
     done = subprocess.run(  # noqa: S603 - our own files.
-        [node[0], "--test", *tests], capture_output=True, text=True, check=False
+        [node[0], "--test", *tests], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
