@@ -1,10 +1,11 @@
 /**
  * Says whether the package works for who installs it: packs it, looks at what the tarball has, installs it into an empty
- * project without a network, imports it there, and has `tsc` check programs that use it.
+ * project without a network, imports it there, and has `tsc` check programs that use it. Then the same of a project that
+ * links to this folder.
  */
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,28 +35,43 @@ try {
 
   same('README.md names the tarball', readFileSync(join(HERE, 'README.md'), 'utf8').includes(packed.filename), true);
 
-  writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
-  npm(project, 'install', '--offline', '--no-audit', '--no-fund', '--no-package-lock', packed.filename);
-  same('there is installed', readdirSync(join(project, 'node_modules', '@harkara')), ['client']);
-  writeFileSync(join(project, 'imports.js'), IMPORTS);
-  const imported = JSON.parse(run(project, process.execPath, 'imports.js'));
-  same('there is to import', imported, [
+  check('from the tarball', join(project, packed.filename), false);
+  check('from the clone', HERE, true);
+} finally {
+  rmSync(project, { recursive: true });
+}
+
+/**
+ * Install into a project of its own, and use what is there.
+ *
+ * @param {string} how
+ * @param {string} source What `npm install` is given.
+ * @param {boolean} isLink Whether that is to be a link to it.
+ */
+function check(how, source, isLink) {
+  const folder = join(project, how.replaceAll(' ', '-'));
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  npm(folder, 'install', '--offline', '--no-audit', '--no-fund', '--no-package-lock', source);
+  const installed = join(folder, 'node_modules', '@harkara');
+  same(`${how} there is installed`, readdirSync(installed), ['client']);
+  same(`${how} it is a link:`, lstatSync(join(installed, 'client')).isSymbolicLink(), isLink);
+  writeFileSync(join(folder, 'imports.js'), IMPORTS);
+  same(`${how} there is to import`, JSON.parse(run(folder, process.execPath, 'imports.js')), [
     ['CLOSE_ACTIONS', 'ConnectionError', 'WebSocketService'],
     'ERR_PACKAGE_PATH_NOT_EXPORTED',
   ]);
 
   // In a folder of its own: what is installed here, types of React among it, is not what an application has.
-  mkdirSync(join(project, 'usage'));
+  mkdirSync(join(folder, 'usage'));
   for (const name of readdirSync(join(HERE, 'test', 'types')).filter((one) => one.endsWith('.ts'))) {
-    copyFileSync(join(HERE, 'test', 'types', name), join(project, 'usage', name));
+    copyFileSync(join(HERE, 'test', 'types', name), join(folder, 'usage', name));
   }
   for (const resolution of RESOLUTIONS) {
     const compilerOptions = { strict: true, noEmit: true, target: 'es2022', lib: ['es2022', 'dom'], types: [], ...resolution };
-    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['usage'] }));
-    run(project, process.execPath, TSC, '-p', project);
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['usage'] }));
+    run(folder, process.execPath, TSC, '-p', folder);
   }
-} finally {
-  rmSync(project, { recursive: true });
 }
 
 /** What the tarball is to have: the modules, their types, and what describes them. */
