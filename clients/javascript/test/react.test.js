@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { event } from './support/fakes.js';
+import { browser } from './support/browser.js';
+import { event, settled } from './support/fakes.js';
 import { needsReact, react, renderer } from './support/react.js';
 import { makeService } from './support/service.js';
 
@@ -97,4 +98,23 @@ test('a component that wants all and one gets that one once', options, async () 
   await page.does(() => at.welcome());
   await page.does(() => at.socket.say(event(42)));
   assert.deepEqual(told, [42]);
+});
+
+test('a component of a tab that shares a connection shows when the tab that had it crashed', options, async () => {
+  const within = browser();
+  const [one, two] = [within.tab(), within.tab()].map((tab) =>
+    Object.assign(makeService({ shareTabs: true, tabPlatform: tab.platform }), { crash: tab.crash }),
+  );
+  one.service.connect();
+  one.welcome();
+  const page = await mount(two, [{ name: 'orders', types: [] }]);
+  await page.does(settled);
+  assert.equal(page.seen.orders.isConnected, true);
+  await page.does(async () => {
+    one.crash();
+    await settled();
+  });
+  assert.equal(page.seen.orders.isConnected, false);
+  await page.does(() => two.welcome());
+  assert.equal(page.seen.orders.isConnected, true);
 });
