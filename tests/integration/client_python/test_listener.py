@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import grpc
@@ -59,6 +59,14 @@ def port_of(address: str) -> tuple[str, int]:
 async def take(listener: Listener, count: int) -> list[Event]:
     async with asyncio.timeout(SECONDS):
         return [await anext(listener) for _ in range(count)]
+
+
+async def ask_and_give_up(change: Coroutine[None, None, None]) -> None:
+    """Cancel a change once its question is out, where there is a connection."""
+    asking = asyncio.create_task(change)
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 async def test_what_is_emitted_after_entering_comes_in_order(edge: Edge, events: TinyEventService) -> None:
@@ -129,6 +137,68 @@ async def test_a_type_that_the_catalogue_has_not_is_refused_to_who_asks_and_all_
         await events.emit("user_1", "order_ready")
         assert len(await take(listener, 1)) == 1
         assert listener.events == ("order_ready",)
+
+
+async def test_a_type_that_the_catalogue_has_not_is_refused_after_an_outage_too_and_all_stays_as_it_is(
+    edge: Edge, events: TinyEventService
+) -> None:
+    """The new connection was made with the type already, which ended the listener; the call returned."""
+    token = edge.auth.add("user_1")
+    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
+        url = url_of(f"127.0.0.1:{port}")
+        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+            proxy.accepts = False
+            proxy.cut_all()
+            await wait_until_async(lambda: listener._connection is None)
+            asking = asyncio.create_task(listener.subscribe("order_exploded"))
+            await asyncio.sleep(0)
+            proxy.accepts = True
+            async with asyncio.timeout(SECONDS):
+                with pytest.raises(SubscriptionRefusedError):
+                    await asking
+            await events.emit("user_1", "order_ready")
+            assert len(await take(listener, 1)) == 1
+            assert listener.events == ("order_ready",)
+
+
+async def test_a_change_that_is_given_up_unsent_changes_nothing(edge: Edge, events: TinyEventService) -> None:
+    token = edge.auth.add("user_1")
+    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
+        url = url_of(f"127.0.0.1:{port}")
+        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+            proxy.accepts = False
+            proxy.cut_all()
+            await wait_until_async(lambda: listener._connection is None)
+            for change in (listener.unsubscribe("order_ready"), listener.subscribe("order_exploded")):
+                await ask_and_give_up(change)
+            assert listener.events == ("order_ready",)
+            proxy.accepts = True
+            async with asyncio.timeout(SECONDS):
+                await listener.subscribe("order_created")
+            await events.emit("user_1", "order_ready")
+            assert len(await take(listener, 1)) == 1
+            assert listener.events == ("order_ready", "order_created")
+
+
+async def test_a_change_that_is_given_up_unanswered_spoils_neither_the_next_one_nor_the_next_connection(
+    edge: Edge, events: TinyEventService
+) -> None:
+    token = edge.auth.add("user_1")
+    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
+        url = url_of(f"127.0.0.1:{port}")
+        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+            await ask_and_give_up(listener.unsubscribe("order_ready"))
+            async with asyncio.timeout(SECONDS):
+                # This answer comes before the other's, which the event-service has to confirm.
+                with pytest.raises(SubscriptionRefusedError):
+                    await listener.subscribe("order_exploded")
+            await ask_and_give_up(listener.subscribe("order_vanished"))
+            async with asyncio.timeout(SECONDS):
+                await listener.subscribe("order_ready")
+            assert listener.events == ("order_ready",)
+            proxy.cut_all()
+            await events.emit("user_1", "order_ready")
+            assert [event.seq for event in await take(listener, 1)] == [1]
 
 
 async def test_a_listener_that_has_ended_takes_nothing_on(edge: Edge, events: TinyEventService) -> None:

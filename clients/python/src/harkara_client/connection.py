@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -63,6 +63,21 @@ class Frame(msgspec.Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(Frame)
 
 
+class _Change(NamedTuple):
+    """A change that was asked for, until its answer comes."""
+
+    events: frozenset[str]
+    answered: asyncio.Future[None]
+
+    def answer(self, error: Exception | None) -> None:
+        if self.answered.done():
+            return  # Nobody waits for it any more.
+        if error is None:
+            self.answered.set_result(None)
+        else:
+            self.answered.set_exception(error)
+
+
 class Connection:
     """See the module.
 
@@ -90,9 +105,9 @@ class Connection:
         self._interval = 30.0
         self._expires_at = 0.0
         self._renewed: asyncio.Future[bool] | None = None
-        self._changes: deque[asyncio.Future[None]] = deque()
+        self._changes: deque[_Change] = deque()
         self.events: tuple[str, ...] = ()
-        """What it is subscribed to."""
+        """What it is subscribed to: what the server has confirmed."""
         self.last_error = ("", "")
 
     async def authenticate(
@@ -131,7 +146,7 @@ class Connection:
             ConnectionClosed: The connection ended before it answered.
         """
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._changes.append(answered)  # Answers to these come in the order of the questions.
+        self._changes.append(_Change(frozenset(events), answered))
         with contextlib.suppress(ConnectionClosed):  # `hear_all` says so, once it has ended.
             await self._send({"type": kind, "events": list(events)})
         await answered
@@ -165,7 +180,8 @@ class Connection:
                     self._answer_renewal(good=True)
                 elif frame.type == "subscription_updated":
                     self.events = frame.subscribed_events
-                    self._answer_change(None)
+                    if self._changes:  # These answers come in the order of the questions.
+                        self._changes.popleft().answer(None)
                 else:
                     self._note(frame)
         finally:
@@ -174,16 +190,19 @@ class Connection:
             await asyncio.gather(*helpers, return_exceptions=True)
             # Last: whoever waits must not find this connection again.
             while self._changes:
-                self._answer_change(ConnectionClosedError(None, None))
+                self._changes.popleft().answer(ConnectionClosedError(None, None))
 
     def _note(self, frame: Frame) -> None:
         """Take an error."""
         if frame.type != "error":
             return
         if frame.code in _REFUSALS:
-            if self._changes:
-                self._answer_change(SubscriptionRefusedError(frame.code, frame.message, events=frame.events))
-                return
+            for change in self._changes:
+                # A refusal may overtake what was asked before: it belongs to who asked for these types.
+                if change.events.issuperset(frame.events):
+                    self._changes.remove(change)
+                    change.answer(SubscriptionRefusedError(frame.code, frame.message, events=frame.events))
+                    return
             raise StoppedError(frame.code, frame.message, events=frame.events)
         self.last_error = (frame.code, frame.message)
         if frame.code == "try_again_later":
@@ -193,14 +212,6 @@ class Connection:
     def _answer_renewal(self, *, good: bool) -> None:
         if self._renewed is not None and not self._renewed.done():
             self._renewed.set_result(good)
-
-    def _answer_change(self, error: Exception | None) -> None:
-        if not self._changes or (change := self._changes.popleft()).done():
-            return  # Nobody waits for it any more.
-        if error is None:
-            change.set_result(None)
-        else:
-            change.set_exception(error)
 
     async def acknowledge(self) -> None:
         """Say what was dealt with, outside of a heartbeat."""

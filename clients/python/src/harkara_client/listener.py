@@ -25,12 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from harkara_client.backoff import Backoff
 from harkara_client.closing import SPREAD_SECONDS, After, after_close
 from harkara_client.connection import Connection, Frame, open_socket
-from harkara_client.errors import (
-    GapError,
-    HarkaraClientError,
-    StoppedError,
-    SubscriptionRefusedError,
-)
+from harkara_client.errors import GapError, HarkaraClientError, StoppedError
 from harkara_client.received import Event, Gap, Position
 from harkara_client.tokens import Token, TokenSource
 
@@ -136,8 +131,8 @@ class Listener:
 
     @property
     def events(self) -> tuple[str, ...]:
-        """The types to hear."""
-        return self._events
+        """The types that it hears: those that the server has confirmed."""
+        return self._events if self._connection is None else self._connection.events
 
     async def subscribe(self, *events: str) -> None:
         """Hear these types too; no event stored after this returns is missed.
@@ -168,19 +163,12 @@ class Listener:
 
     async def _change(self, kind: Literal["subscribe", "unsubscribe"], events: tuple[str, ...]) -> None:
         async with self._changing:
-            before = self._events
-            if kind == "subscribe":
-                self._events = (*before, *(event for event in events if event not in before))
-            else:
-                self._events = tuple(event for event in before if event not in events)
-            try:
-                # A connection that was made meanwhile is subscribed as it should be.
-                while set((connection := await self._connected()).events) != set(self._events):
-                    with contextlib.suppress(ConnectionClosed):
-                        await connection.change(kind, events)
-            except SubscriptionRefusedError:
-                self._events = before
-                raise
+            # Asked though it may be so already: what was given up may still be on its way, and undo it.
+            while True:
+                connection = await self._connected()
+                with contextlib.suppress(ConnectionClosed):
+                    await connection.change(kind, events)
+                    return
 
     async def _connected(self) -> Connection:
         """The connection of now, or the next one."""
@@ -300,6 +288,8 @@ class Listener:
                         self._changed.notify_all()
                     await connection.hear_all()
                 finally:
+                    # What was asked and not confirmed is for whoever waits for it to ask again.
+                    self._events = self.events
                     self._connection = None
                     said = connection.last_error
         except ConnectionClosed as closed:
