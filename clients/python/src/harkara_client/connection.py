@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.frames import Close
 
 from harkara_client.errors import StoppedError, SubscriptionRefusedError
 from harkara_client.received import Position
@@ -35,6 +36,7 @@ RENEW_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 10.0
 _MAX_FRAME_BYTES: Final = 1024 * 1024
 _REFUSALS: Final = frozenset({"unknown_event_type", "too_many_subscriptions"})
+_RATE_LIMITED: Final = 4429
 _log = logging.getLogger("harkara_client")
 
 
@@ -164,7 +166,7 @@ class Connection:
         Raises:
             ConnectionClosed: It ended.
             TimeoutError: Nothing was heard for too long.
-            StoppedError: The server does not know what was asked for.
+            StoppedError: The server does not know what the connection began with.
         """
         helpers = [asyncio.create_task(self._beat())]
         if self._tokens.can_renew:
@@ -193,7 +195,12 @@ class Connection:
                 self._changes.popleft().answer(ConnectionClosedError(None, None))
 
     def _note(self, frame: Frame) -> None:
-        """Take an error."""
+        """Take an error.
+
+        Raises:
+            ConnectionClosedError: Too much was sent; as if the server had ended the connection.
+            StoppedError: The server does not know what the connection began with.
+        """
         if frame.type != "error":
             return
         if frame.code in _REFUSALS:
@@ -208,6 +215,9 @@ class Connection:
         if frame.code == "try_again_later":
             self._answer_renewal(good=False)
         _log.warning("the server says %s: %s", frame.code, frame.message)
+        if frame.code == "rate_limited":
+            # Which message had no effect is not said; the next connection is told everything anew.
+            raise ConnectionClosedError(Close(_RATE_LIMITED, frame.code), None)
 
     def _answer_renewal(self, *, good: bool) -> None:
         if self._renewed is not None and not self._renewed.done():
