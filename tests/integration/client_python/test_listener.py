@@ -340,6 +340,70 @@ async def test_a_new_token_is_sent_before_the_old_one_ends(edge: Edge, events: T
     assert events.opens == 1, "the connection outlived its first token"
 
 
+async def messages(edge: Edge, count: int) -> None:
+    """Wait until the edge took so many messages more."""
+    name = "harkara_edge_messages_total"
+    before = edge.metric(name)
+    await wait_until_async(lambda: edge.metric(name) >= before + count)
+
+
+class Mint:
+    """A function for tokens that last for an hour by the edge's clock."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.count = 0
+        self._edge = edge
+
+    def __call__(self) -> str:
+        self.count += 1
+        ends = self._edge.clock().wall + 3_600
+        return self._edge.auth.add("user_1", f"token-{self.count}", expires_at=ends)
+
+
+@pytest.mark.usefixtures("events")
+async def test_a_clock_that_is_hours_ahead_asks_for_one_token_more_and_no_others(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "heartbeat_seconds", lambda _: 0.02)
+    monkeypatch.setattr(connection_module, "RENEW_GAP_SECONDS", 0.01)
+    edge.clock.ahead = -5 * 3_600
+    mint = Mint(edge)
+    async with Listener(url_of(edge.address), token=mint) as listener:
+        clock = listener._clock
+        await wait_until_async(lambda: clock.ahead < -4 * 3_600)
+        asked = mint.count
+        await messages(edge, 20)
+        assert mint.count - asked <= 1, "one may have been on its way"
+
+
+@pytest.mark.usefixtures("events")
+async def test_however_wrong_a_clock_is_there_is_time_between_two_requests_for_a_token(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "heartbeat_seconds", lambda _: 0.02)
+    monkeypatch.setattr(connection_module, "RENEW_GAP_SECONDS", 3_600)
+    monkeypatch.setattr(connection_module.ServerClock, "learn", lambda *_: False)
+    edge.clock.ahead = -5 * 3_600
+    mint = Mint(edge)
+    async with Listener(url_of(edge.address), token=mint):
+        await messages(edge, 20)
+        assert mint.count == 2, "one to begin with, and one that seemed to be due"
+
+
+async def test_a_token_is_renewed_by_the_servers_clock(
+    edge: Edge, events: TinyEventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "heartbeat_seconds", lambda _: 0.02)
+    monkeypatch.setattr(connection_module, "RENEW_GAP_SECONDS", 0.0)
+    mint = Mint(edge)
+    async with Listener(url_of(edge.address), token=mint) as listener:
+        edge.clock.ahead = 3_598
+        await wait_until_async(lambda: "token-2" in edge.auth.asked)
+        await events.emit("user_1")
+        await take(listener, 1)
+    assert events.opens == 1, "the connection outlived its first token"
+
+
 @pytest.mark.usefixtures("events")
 async def test_a_token_that_is_refused_is_replaced_once(edge: Edge) -> None:
     good = edge.auth.add("user_1")

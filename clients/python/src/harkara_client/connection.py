@@ -33,6 +33,12 @@ SILENT_INTERVALS: Final = 2.5
 RENEW_SECONDS: Final = 60.0
 """So long before its end a token is renewed; of a short one, at half of its time."""
 
+RENEW_GAP_SECONDS: Final = 2.0
+"""Between two requests for a token there is at least so long, however wrong a clock is."""
+
+WRONG_CLOCK_SECONDS: Final = 5.0
+"""By how much a clock must be wrong to matter: what the server said was on its way for a while."""
+
 _RETRY_SECONDS: Final = 10.0
 _MAX_FRAME_BYTES: Final = 1024 * 1024
 _REFUSALS: Final = frozenset({"unknown_event_type", "too_many_subscriptions"})
@@ -65,6 +71,26 @@ class Frame(msgspec.Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(Frame)
 
 
+class ServerClock:
+    """The server's time. By a clock that is wrong a token would seem to have ended, or to last, for hours."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        """By how many seconds it is ahead of the clock here."""
+
+    def left(self, moment: float) -> float:
+        """The seconds until a moment of the server's."""
+        return moment - time.time() - self.ahead
+
+    def learn(self, timestamp: str) -> bool:
+        """Take what the server's time is now; whether that was news."""
+        ahead = _moment(timestamp) - time.time()
+        if abs(ahead - self.ahead) <= WRONG_CLOCK_SECONDS:
+            return False
+        self.ahead = ahead
+        return True
+
+
 class _Change(NamedTuple):
     """A change that was asked for, until its answer comes."""
 
@@ -87,6 +113,7 @@ class Connection:
         socket: Where the server is.
         tokens: Where tokens come from.
         token: The one to begin with.
+        clock: What is known of the server's time.
         dealt_with: Says up to which number everything was dealt with; None where that is not known.
         hear: Takes each event, and each answer to a heartbeat; waits where there is no room.
     """
@@ -96,12 +123,16 @@ class Connection:
         socket: ClientConnection,
         tokens: TokenSource,
         token: str,
+        *,
+        clock: ServerClock,
         dealt_with: Callable[[], int | None],
         hear: Callable[[Frame], Awaitable[None]],
     ) -> None:
         self._socket = socket
         self._tokens = tokens
         self._token = token
+        self._clock = clock
+        self._learned = asyncio.Event()
         self._dealt_with = dealt_with
         self._hear = hear
         self._interval = 30.0
@@ -176,7 +207,7 @@ class Connection:
                 async with asyncio.timeout(self._interval * SILENT_INTERVALS):
                     frame = await self._receive()
                 if frame.event_type is not None or frame.type == "heartbeat_ack":
-                    await self._hear(frame)
+                    await self._take(frame)
                 elif frame.type == "authenticated":
                     self._expires_at = _moment(frame.expires_at)
                     self._answer_renewal(good=True)
@@ -191,8 +222,13 @@ class Connection:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             # Last: whoever waits must not find this connection again.
-            while self._changes:
-                self._changes.popleft().answer(ConnectionClosedError(None, None))
+            for change in self._changes:
+                change.answer(ConnectionClosedError(None, None))
+
+    async def _take(self, frame: Frame) -> None:
+        if frame.type == "heartbeat_ack" and frame.timestamp and self._clock.learn(frame.timestamp):
+            self._learned.set()
+        await self._hear(frame)
 
     def _note(self, frame: Frame) -> None:
         """Take an error.
@@ -240,15 +276,24 @@ class Connection:
     async def _renew(self) -> None:
         """Give the server a new token before the one it has ends."""
         with contextlib.suppress(ConnectionClosed):
-            left = self._expires_at - time.time()
-            wait = left - min(RENEW_SECONDS, left / 2)
+            wait = self._until_renewal()
             while True:
-                await asyncio.sleep(max(0.05, wait))
-                if await self._renew_once():
-                    left = self._expires_at - time.time()
-                    wait = left - min(RENEW_SECONDS, left / 2)
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._learned.wait()
+                except TimeoutError:
+                    if await self._renew_once():
+                        wait = self._until_renewal()
+                    else:
+                        wait = min(_RETRY_SECONDS, self._clock.left(self._expires_at) / 4)
                 else:
-                    wait = min(_RETRY_SECONDS, (self._expires_at - time.time()) / 4)
+                    self._learned.clear()
+                    wait = self._until_renewal()
+                wait = max(wait, RENEW_GAP_SECONDS)
+
+    def _until_renewal(self) -> float:
+        left = self._clock.left(self._expires_at)
+        return left - min(RENEW_SECONDS, left / 2)
 
     async def _renew_once(self) -> bool:
         try:

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from harkara_client.backoff import Backoff
 from harkara_client.closing import SPREAD_SECONDS, After, after_close
-from harkara_client.connection import Connection, Frame, open_socket
+from harkara_client.connection import Connection, Frame, ServerClock, open_socket
 from harkara_client.errors import GapError, HarkaraClientError, StoppedError
 from harkara_client.received import Event, Gap, Position
 from harkara_client.tokens import Token, TokenSource
@@ -74,6 +74,7 @@ class Listener:
             raise TypeError("events: a sequence of names, not one text")
         self._url = url
         self._tokens = TokenSource(token)
+        self._clock = ServerClock()
         self._events = tuple(events)
         self._device_id = device_id
         self._on_gap = on_gap
@@ -279,7 +280,14 @@ class Listener:
             return self._backoff.next_wait()
         try:
             async with open_socket(self._url) as socket:
-                connection = Connection(socket, self._tokens, token, self._dealt_with_seq, self._hear)
+                connection = Connection(
+                    socket,
+                    self._tokens,
+                    token,
+                    clock=self._clock,
+                    dealt_with=self._dealt_with_seq,
+                    hear=self._hear,
+                )
                 try:
                     first = await connection.authenticate(self._heard, self._device_id, self._events)
                     began = loop.time()
