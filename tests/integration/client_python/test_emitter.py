@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
-import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import grpc
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from harkara_client import (
     CredentialRefusedError,
@@ -40,6 +30,7 @@ from tests.support.event_service import ORDERS, PERSON, Assembled, Running, add_
 from tests.support.held_log import HeldLog
 from tests.support.postgres import Database
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.tls_end import tls_end_before
 from tests.support.waiting import wait_until_async
 
 on_the_loop_of_the_module = pytest.mark.asyncio(loop_scope="module")
@@ -58,44 +49,6 @@ def port_of(target: str) -> tuple[str, int]:
 
 
 # Behind TLS.
-
-
-@dataclass(frozen=True)
-class TlsEnd:
-    """Something before an event-service that speaks TLS, as a load balancer does."""
-
-    port: int
-    certificate: bytes
-
-
-@contextlib.asynccontextmanager
-async def tls_end_before(target: str, folder: Path) -> AsyncIterator[TlsEnd]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(hours=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-        .public_bytes(Encoding.PEM)
-    )
-    pair = folder / "pair.pem"
-    pair.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate,
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pair)
-    context.set_alpn_protocols(["h2"])
-    server = await asyncio.start_server(TcpProxy(*port_of(target)).serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield TlsEnd(server.sockets[0].getsockname()[1], certificate)
-    finally:
-        server.close()
 
 
 @on_the_loop_of_the_module

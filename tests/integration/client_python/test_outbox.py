@@ -24,6 +24,7 @@ from tests.support.event_service import ORDERS, Running, assembled_event_service
 from tests.support.held_log import HeldLog
 from tests.support.postgres import Database
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.tls_end import tls_end_before
 from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -360,3 +361,26 @@ async def test_the_command_line_relays_until_it_is_told_to_stop_and_survives_bei
                 process.wait()
             assert status == (0 if signal_number == signal.SIGTERM else -signal_number)
     assert stored(module_database, user) == list(range(100))
+
+
+async def test_the_command_line_relays_to_an_end_behind_tls(
+    running: Running, orders: Database, module_database: Database, user: str, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(ORDERS)
+    token.chmod(0o600)
+    async with tls_end_before(running.calls.target, tmp_path) as end:
+        trusted = tmp_path / "ca.pem"
+        trusted.write_bytes(end.certificate)
+        command = [sys.executable, "-m", "harkara_client.outbox", "relay", "--dsn", orders.dsn]
+        command += ["--targets", f"localhost:{end.port}", "--token-file", str(token)]
+        command += ["--tls", "--ca-file", str(trusted)]
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220, S603 - our own command.
+        try:
+            put(orders, user, 1)
+            await wait_until_async(lambda: waiting_in(orders) == 0)
+        finally:
+            process.kill()
+            process.wait()
+    assert stored(module_database, user) == [1]

@@ -38,6 +38,22 @@ def test_a_token_file_that_others_may_read_is_refused(
     assert capsys.readouterr().err == f"{token}: No such file or directory\n"
 
 
+def test_a_file_of_certificates_that_holds_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARKARA_TOKEN", "t")
+    trusted = tmp_path / "ca.pem"
+    relay = ["relay", "--dsn", "port=1", "--targets", "127.0.0.1:1", "--ca-file", str(trusted)]
+    assert main(relay) == 2
+    assert capsys.readouterr().err == "--ca-file: it needs --tls\n"
+    assert main([*relay, "--tls"]) == 2
+    assert capsys.readouterr().err == f"{trusted}: No such file or directory\n"
+    for text in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        trusted.write_text(text)
+        assert main([*relay, "--tls"]) == 2
+        assert capsys.readouterr().err == f"{trusted}: holds no certificate as PEM\n"
+
+
 def test_where_there_is_no_outbox_it_ends_and_says_so(
     empty_database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,11 +7,13 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
 import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import grpc
 import psycopg
 
 from harkara_client.emitter import Emitter
@@ -32,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     relay.add_argument(
         "--targets", required=True, help="where Emit is answered: host:port, several with commas"
+    )
+    relay.add_argument(
+        "--tls", action="store_true", help="Emit is behind TLS; trust the system's certificates"
+    )
+    relay.add_argument(
+        "--ca-file", type=Path, help="with --tls: the certificates to trust instead of the system's, as PEM"
     )
     relay.add_argument(
         "--token-file",
@@ -57,11 +65,42 @@ def _fault_of(token_file: Path) -> str | None:
     return f"others may read it: its mode is {mode:04o}, use 0600" if mode & 0o077 else None
 
 
+def _fault_of_certificates(ca_file: Path) -> str | None:
+    """Why this is no file of certificates; gRPC would not say so, and only never connect."""
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        return "holds no certificate as PEM"
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    return None
+
+
+def _misuse(options: argparse.Namespace, token: Token) -> str | None:
+    """Why the relay cannot run with these."""
+    if not token:
+        return "no token: give --token-file, or set HARKARA_TOKEN"
+    if options.token_file and (fault := _fault_of(options.token_file)):
+        return f"{options.token_file}: {fault}"
+    if options.ca_file and not options.tls:
+        return "--ca-file: it needs --tls"
+    if options.ca_file and (fault := _fault_of_certificates(options.ca_file)):
+        return f"{options.ca_file}: {fault}"
+    return None
+
+
+def _credentials(options: argparse.Namespace) -> grpc.ChannelCredentials | None:
+    if not options.tls:
+        return None
+    return grpc.ssl_channel_credentials(options.ca_file.read_bytes() if options.ca_file else None)
+
+
 async def _relay(options: argparse.Namespace, token: Token) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Emitter(options.targets.split(","), token=token, timeout=None) as emitter:
+    targets = options.targets.split(",")
+    async with Emitter(targets, token=token, timeout=None, credentials=_credentials(options)) as emitter:
         relay = Relay(options.dsn, emitter, schema=options.schema, poll_seconds=options.poll_seconds)
         running = asyncio.create_task(relay.run())
         stopping = asyncio.create_task(stop.wait())
@@ -81,12 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "schema":
         sys.stdout.write(schema_sql(options.schema, notify=not options.no_notify))
         return 0
-    token = options.token_file or os.environ.get("HARKARA_TOKEN")
-    if not token:
-        sys.stderr.write("no token: give --token-file, or set HARKARA_TOKEN\n")
-        return 2
-    if options.token_file and (fault := _fault_of(options.token_file)):
-        sys.stderr.write(f"{options.token_file}: {fault}\n")
+    token = options.token_file or os.environ.get("HARKARA_TOKEN", "")
+    if misuse := _misuse(options, token):
+        sys.stderr.write(f"{misuse}\n")
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
