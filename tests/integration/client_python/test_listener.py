@@ -139,6 +139,19 @@ async def test_a_type_that_the_catalogue_has_not_is_refused_to_who_asks_and_all_
         assert listener.events == ("order_ready",)
 
 
+async def test_types_that_would_be_too_many_are_refused_and_named(tmp_path: Path) -> None:
+    async with running_edge(tmp_path, {"max_subscriptions": 1}) as edge, running_events(edge):
+        token = edge.auth.add("user_1")
+        async with Listener(url_of(edge.address), token=token, events=["order_ready"]) as listener:
+            with pytest.raises(SubscriptionRefusedError) as refused:
+                await listener.subscribe("order_ready", "order_created")
+            assert (refused.value.code, refused.value.events) == (
+                "too_many_subscriptions",
+                ("order_created",),
+            )
+            assert listener.events == ("order_ready",)
+
+
 async def test_a_type_that_the_catalogue_has_not_is_refused_after_an_outage_too_and_all_stays_as_it_is(
     edge: Edge, events: TinyEventService
 ) -> None:

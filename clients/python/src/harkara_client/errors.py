@@ -97,7 +97,7 @@ class StoppedError(HarkaraClientError):
         code: The error's code, such as `forbidden`; docs/protocol.md. Empty where there was none.
         message: For people.
         close_code: How the connection ended; None where it was refused before it stood.
-        events: Types that the catalogue does not have, where they are at fault.
+        events: The types at fault: those that the catalogue does not have, or that would be too many.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class SubscriptionRefusedError(HarkaraClientError):
     Args:
         code: `unknown_event_type` or `too_many_subscriptions`; docs/protocol.md.
         message: For people.
-        events: Types that the catalogue does not have, where they are at fault.
+        events: The types at fault: those that the catalogue does not have, or that would be too many.
     """
 
     def __init__(self, code: str, message: str, *, events: Sequence[str] = ()) -> None:
