@@ -11,10 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harkara_catalogue import CLOSE_CODES, GRPC_STATUS_NUMBERS, MAX_DATA_BYTES, Catalogue, check_data
+from harkara_catalogue import GRPC_STATUS_NUMBERS, MAX_DATA_BYTES, Catalogue, check_data
 from harkara_catalogue.shapes import ObjectShape
 from harkara_client import event_draft
-from harkara_client.closing import AFTER_CLOSE
 from harkara_client.emit_queue import REFUSALS
 from harkara_client.event_draft import json_of
 from harkara_client.events import BY_TYPE, DeliveryArrived, DeliveryArrivedLocation, OrderCreated
@@ -61,12 +60,6 @@ def test_what_is_no_number_is_refused_wherever_it_stands(number: float | Decimal
 def test_data_is_an_object(data: object) -> None:
     with pytest.raises(TypeError):
         json_of(data)
-
-
-def test_what_is_done_after_a_close_is_what_the_catalogue_says() -> None:
-    assert {code: after.name for code, after in AFTER_CLOSE.items()} == {
-        code: close.client.name for code, close in CLOSE_CODES.items()
-    }
 
 
 def test_the_refusals_and_the_bound_are_the_contracts() -> None:
