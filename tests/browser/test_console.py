@@ -331,6 +331,7 @@ async def test_an_events_trail_names_the_browser_that_showed_it(browsing: Browsi
     pages = [await signed_in_here(context, mesh, "trailed") for _ in range(2)]
     for page in pages:
         await expect(page.locator("main .state")).to_have_text("Live")
+        await page.wait_for_load_state("networkidle")  # The history is read: the event comes live.
     await emit(mesh, draft("trailed", order_id="ord_1"))
     for page in pages:
         await feed_rows(page).click()  # To leave the feed is to acknowledge what it showed.

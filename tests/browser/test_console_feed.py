@@ -36,6 +36,7 @@ async def test_a_feed_that_is_opened_again_repeats_nothing_of_what_the_history_h
     context = await browsing.context()
     page = await signed_in_here(context, mesh, "returning")
     await expect(page.locator("main .state")).to_have_text("Live")
+    await page.wait_for_load_state("networkidle")  # The history is read: the event comes live.
     await emit(mesh, draft("returning"))
     await feed_rows(page).click()
     await expect(page.get_by_role("region", name="Delivery")).to_contain_text("acknowledged up to 1")

@@ -106,6 +106,8 @@ async def test_a_journey_acknowledges_what_it_has_shown(browsing: Browsing, mesh
     await page.goto(f"{mesh.rest_url}/journey.html#token={token}")
     await expect(page.locator("#connection")).to_have_text("Live")
     event_id = await emit(mesh, "acknowledger", "order_created", order_id="ord_1")
+    # The history may have it before it is told, and only what was told is acknowledged.
+    await sockets.heard_events(1)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Ordered")
 
     await page.clock.fast_forward(HEARTBEAT_MS)
@@ -118,6 +120,7 @@ async def test_a_journey_acknowledges_what_it_has_shown(browsing: Browsing, mesh
             answer = await client.get(path, headers={"Authorization": f"Bearer {token}"})
             if devices := answer.raise_for_status().json()["data"]["devices"]:
                 break
+            await asyncio.sleep(0.05)
     assert [(known["device_id"], known["acknowledged"]) for known in devices] == [(device, True)]
 
 
