@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -221,10 +221,7 @@ class Sockets:
         Raises:
             TimeoutError: It has not, after 20 s.
         """
-        async with asyncio.timeout(_WAIT_MS / 1000):
-            while sum(message.get("type") == kind for message in self.received) < count:
-                self._heard.clear()
-                await self._heard.wait()
+        await self._until(count, lambda message: message.get("type") == kind)
 
     async def heard_events(self, count: int) -> None:
         """Wait until the server has sent so many events.
@@ -232,8 +229,11 @@ class Sockets:
         Raises:
             TimeoutError: It has not, after 20 s.
         """
+        await self._until(count, lambda message: "event_type" in message)
+
+    async def _until(self, count: int, is_meant: Callable[[dict[str, Any]], bool]) -> None:
         async with asyncio.timeout(_WAIT_MS / 1000):
-            while sum("event_type" in message for message in self.received) < count:
+            while sum(map(is_meant, self.received)) < count:
                 self._heard.clear()
                 await self._heard.wait()
 

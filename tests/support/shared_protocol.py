@@ -10,9 +10,8 @@ Conversations (`conversations`) show how the two play together. This file is wha
   is a half, and whether it fetches a new token for it.
 
 The edge's states and the client's differ by nature, and so do their tables of moves: each side's tests say
-which of its states belong to which phase. The tests of
-the clients read the file too: `protocol.test.js` for JavaScript; for Python `test_client_shared_protocol.py`
-the closes, and `test_listener_errors.py` the errors.
+which of its states belong to which phase. The tests of the clients read the file too: `protocol.test.js` for
+JavaScript; for Python `test_client_shared_protocol.py` the closes, and `test_listener_errors.py` the errors.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
-import platform
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harkara_bench.load import DATA, add_users
+from harkara_bench.report import machine
 from harkara_bench.target import Target, usage_of
 from harkara_client import Draft, Emitted, Emitter
 
@@ -180,7 +179,7 @@ def client_as_json(rows: Sequence[Row]) -> str:
     return json.dumps(
         {
             "bench": "client",
-            "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+            "machine": machine(),
             "rows": [{**asdict(row), "events_per_second": row.rate} for row in rows],
         }
     )

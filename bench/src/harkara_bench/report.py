@@ -47,12 +47,17 @@ def show(report: Report, title: str, console: Console) -> None:
     )
 
 
+def machine() -> dict[str, object]:
+    """What it was measured on."""
+    return {"cores": os.cpu_count(), "python": platform.python_version()}
+
+
 def as_json(report: Report, name: str) -> str:
     """The report as one JSON object."""
     return json.dumps(
         {
             "bench": name,
-            "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+            "machine": machine(),
             "rows": [{**asdict(row), "events_per_second": row.rate} for row in report.rows],
             "memory": asdict(report.memory) if report.memory is not None else None,
         }

@@ -4,7 +4,6 @@ Results go to standard output, everything else to standard error. `NO_COLOR` is 
 """
 
 import contextlib
-import io
 import os
 import queue
 import sys
@@ -58,7 +57,7 @@ def put_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         Console(highlight=False, markup=False).print(table)
         return
     # A pipe has no width to fit into, and who reads it wants no blanks behind a line's end.
-    console = Console(file=io.StringIO(), width=1_000, highlight=False, markup=False)
+    console = Console(width=1_000, highlight=False, markup=False)
     with console.capture() as drawn:
         console.print(table)
     for line in drawn.get().splitlines():

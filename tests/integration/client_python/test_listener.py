@@ -43,17 +43,20 @@ async def events(edge: Edge) -> AsyncIterator[TinyEventService]:
         yield service
 
 
+@pytest.fixture
+async def network(edge: Edge) -> AsyncIterator[tuple[TcpProxy, str]]:
+    """A network before the edge, and the edge's URL through it."""
+    host, _, port = edge.address.rpartition(":")
+    async with TcpProxy.running(host, int(port)) as (proxy, own_port):
+        yield proxy, url_of(f"127.0.0.1:{own_port}")
+
+
 def quick() -> Backoff:
     return Backoff(0.01, 0.05)
 
 
 def url_of(address: str) -> str:
     return f"ws://{address}/api/websocket/ws"
-
-
-def port_of(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)
 
 
 async def take(listener: Listener, count: int) -> list[Event]:
@@ -106,24 +109,23 @@ async def test_types_are_taken_on_and_off_while_it_runs(edge: Edge, events: Tiny
 
 
 async def test_what_was_taken_on_is_kept_over_a_lost_connection_and_asked_again_where_it_got_lost(
-    edge: Edge, events: TinyEventService
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str]
 ) -> None:
     token = edge.auth.add("user_1")
-    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
-        url = url_of(f"127.0.0.1:{port}")
-        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
-            proxy.stall()  # The question gets out, and its answer not back.
-            asking = asyncio.create_task(listener.subscribe("order_created"))
-            await asyncio.sleep(0)
-            proxy.cut_all()
-            proxy.flow()
-            async with asyncio.timeout(SECONDS):
-                await asking
-            await events.emit("user_1", "order_created")
-            assert len(await take(listener, 1)) == 1
-            proxy.cut_all()
-            await events.emit("user_1", "order_created")
-            assert [event.seq for event in await take(listener, 1)] == [2]
+    proxy, url = network
+    async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+        proxy.stall()  # The question gets out, and its answer not back.
+        asking = asyncio.create_task(listener.subscribe("order_created"))
+        await asyncio.sleep(0)
+        proxy.cut_all()
+        proxy.flow()
+        async with asyncio.timeout(SECONDS):
+            await asking
+        await events.emit("user_1", "order_created")
+        assert len(await take(listener, 1)) == 1
+        proxy.cut_all()
+        await events.emit("user_1", "order_created")
+        assert [event.seq for event in await take(listener, 1)] == [2]
 
 
 async def test_a_type_that_the_catalogue_has_not_is_refused_to_who_asks_and_all_stays_as_it_is(
@@ -153,25 +155,24 @@ async def test_types_that_would_be_too_many_are_refused_and_named(tmp_path: Path
 
 
 async def test_a_type_that_the_catalogue_has_not_is_refused_after_an_outage_too_and_all_stays_as_it_is(
-    edge: Edge, events: TinyEventService
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str]
 ) -> None:
     """The new connection was made with the type already, which ended the listener; the call returned."""
     token = edge.auth.add("user_1")
-    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
-        url = url_of(f"127.0.0.1:{port}")
-        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
-            proxy.accepts = False
-            proxy.cut_all()
-            await wait_until_async(lambda: listener._connection is None)
-            asking = asyncio.create_task(listener.subscribe("order_exploded"))
-            await asyncio.sleep(0)
-            proxy.accepts = True
-            async with asyncio.timeout(SECONDS):
-                with pytest.raises(SubscriptionRefusedError):
-                    await asking
-            await events.emit("user_1", "order_ready")
-            assert len(await take(listener, 1)) == 1
-            assert listener.events == ("order_ready",)
+    proxy, url = network
+    async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+        proxy.accepts = False
+        proxy.cut_all()
+        await wait_until_async(lambda: listener._connection is None)
+        asking = asyncio.create_task(listener.subscribe("order_exploded"))
+        await asyncio.sleep(0)
+        proxy.accepts = True
+        async with asyncio.timeout(SECONDS):
+            with pytest.raises(SubscriptionRefusedError):
+                await asking
+        await events.emit("user_1", "order_ready")
+        assert len(await take(listener, 1)) == 1
+        assert listener.events == ("order_ready",)
 
 
 async def test_changes_that_are_too_many_are_made_by_the_next_connection(tmp_path: Path) -> None:
@@ -190,44 +191,44 @@ async def test_changes_that_are_too_many_are_made_by_the_next_connection(tmp_pat
         assert events.opens > 1
 
 
-async def test_a_change_that_is_given_up_unsent_changes_nothing(edge: Edge, events: TinyEventService) -> None:
+async def test_a_change_that_is_given_up_unsent_changes_nothing(
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str]
+) -> None:
     token = edge.auth.add("user_1")
-    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
-        url = url_of(f"127.0.0.1:{port}")
-        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
-            proxy.accepts = False
-            proxy.cut_all()
-            await wait_until_async(lambda: listener._connection is None)
-            for change in (listener.unsubscribe("order_ready"), listener.subscribe("order_exploded")):
-                await ask_and_give_up(change)
-            assert listener.events == ("order_ready",)
-            proxy.accepts = True
-            async with asyncio.timeout(SECONDS):
-                await listener.subscribe("order_created")
-            await events.emit("user_1", "order_ready")
-            assert len(await take(listener, 1)) == 1
-            assert list(listener.events) == ["order_ready", "order_created"]
+    proxy, url = network
+    async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+        proxy.accepts = False
+        proxy.cut_all()
+        await wait_until_async(lambda: listener._connection is None)
+        for change in (listener.unsubscribe("order_ready"), listener.subscribe("order_exploded")):
+            await ask_and_give_up(change)
+        assert listener.events == ("order_ready",)
+        proxy.accepts = True
+        async with asyncio.timeout(SECONDS):
+            await listener.subscribe("order_created")
+        await events.emit("user_1", "order_ready")
+        assert len(await take(listener, 1)) == 1
+        assert list(listener.events) == ["order_ready", "order_created"]
 
 
 async def test_a_change_that_is_given_up_unanswered_spoils_neither_the_next_one_nor_the_next_connection(
-    edge: Edge, events: TinyEventService
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str]
 ) -> None:
     token = edge.auth.add("user_1")
-    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
-        url = url_of(f"127.0.0.1:{port}")
-        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
-            await ask_and_give_up(listener.unsubscribe("order_ready"))
-            async with asyncio.timeout(SECONDS):
-                # This answer comes before the other's, which the event-service has to confirm.
-                with pytest.raises(SubscriptionRefusedError):
-                    await listener.subscribe("order_exploded")
-            await ask_and_give_up(listener.subscribe("order_vanished"))
-            async with asyncio.timeout(SECONDS):
-                await listener.subscribe("order_ready")
-            assert listener.events == ("order_ready",)
-            proxy.cut_all()
-            await events.emit("user_1", "order_ready")
-            assert [event.seq for event in await take(listener, 1)] == [1]
+    proxy, url = network
+    async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+        await ask_and_give_up(listener.unsubscribe("order_ready"))
+        async with asyncio.timeout(SECONDS):
+            # This answer comes before the other's, which the event-service has to confirm.
+            with pytest.raises(SubscriptionRefusedError):
+                await listener.subscribe("order_exploded")
+        await ask_and_give_up(listener.subscribe("order_vanished"))
+        async with asyncio.timeout(SECONDS):
+            await listener.subscribe("order_ready")
+        assert listener.events == ("order_ready",)
+        proxy.cut_all()
+        await events.emit("user_1", "order_ready")
+        assert [event.seq for event in await take(listener, 1)] == [1]
 
 
 async def test_a_listener_that_has_ended_takes_nothing_on(edge: Edge, events: TinyEventService) -> None:
@@ -242,27 +243,24 @@ async def test_a_listener_that_has_ended_takes_nothing_on(edge: Edge, events: Ti
 
 
 async def test_without_any_type_it_hears_nothing_until_it_takes_one_on(
-    edge: Edge, events: TinyEventService
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str]
 ) -> None:
     token = edge.auth.add("user_1")
-    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
-        url = url_of(f"127.0.0.1:{port}")
-        async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
-            await listener.unsubscribe("order_ready")
-            proxy.cut_all()
-            await events.emit("user_1", "order_ready")
-            await listener.subscribe("order_created")
-            await events.emit("user_1", "order_created")
-            assert [event.seq for event in await take(listener, 1)] == [2]
+    proxy, url = network
+    async with Listener(url, token=token, events=["order_ready"], backoff=quick()) as listener:
+        await listener.unsubscribe("order_ready")
+        proxy.cut_all()
+        await events.emit("user_1", "order_ready")
+        await listener.subscribe("order_created")
+        await events.emit("user_1", "order_created")
+        assert [event.seq for event in await take(listener, 1)] == [2]
 
 
 async def test_over_lost_connections_each_event_comes_once_and_in_order(
-    edge: Edge, events: TinyEventService
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str]
 ) -> None:
-    async with (
-        TcpProxy.running(*port_of(edge.address)) as (proxy, port),
-        Listener(url_of(f"127.0.0.1:{port}"), token=edge.auth.add("user_1"), backoff=quick()) as listener,
-    ):
+    proxy, url = network
+    async with Listener(url, token=edge.auth.add("user_1"), backoff=quick()) as listener:
         heard: list[int | None] = []
         for _ in range(5):
             for _ in range(20):
@@ -462,17 +460,19 @@ async def test_a_wrong_address_is_told_at_once(edge: Edge) -> None:
             pass
 
 
-async def test_it_waits_for_a_server_that_is_away(edge: Edge, events: TinyEventService) -> None:
-    async with TcpProxy.running(*port_of(edge.address)) as (proxy, port):
-        proxy.accepts = False
-        listener = Listener(url_of(f"127.0.0.1:{port}"), token=edge.auth.add("user_1"), backoff=quick())
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), listener:
-                pass
-        proxy.accepts = True
-        async with listener:
-            await events.emit("user_1")
-            assert len(await take(listener, 1)) == 1
+async def test_it_waits_for_a_server_that_is_away(
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str]
+) -> None:
+    proxy, url = network
+    proxy.accepts = False
+    listener = Listener(url, token=edge.auth.add("user_1"), backoff=quick())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3), listener:
+            pass
+    proxy.accepts = True
+    async with listener:
+        await events.emit("user_1")
+        assert len(await take(listener, 1)) == 1
 
 
 async def test_whoever_does_not_read_takes_no_more_and_loses_nothing(
@@ -522,13 +522,11 @@ async def test_what_was_dealt_with_in_another_life_of_the_log_is_not_acknowledge
 
 
 async def test_a_server_that_says_nothing_is_left(
-    edge: Edge, events: TinyEventService, monkeypatch: pytest.MonkeyPatch
+    edge: Edge, events: TinyEventService, network: tuple[TcpProxy, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_module, "heartbeat_seconds", lambda _: 0.2)
-    async with (
-        TcpProxy.running(*port_of(edge.address)) as (proxy, port),
-        Listener(url_of(f"127.0.0.1:{port}"), token=edge.auth.add("user_1"), backoff=quick()) as listener,
-    ):
+    proxy, url = network
+    async with Listener(url, token=edge.auth.add("user_1"), backoff=quick()) as listener:
         proxy.stall()
         await events.emit("user_1")
         waiting = asyncio.create_task(take(listener, 1))
